@@ -1,0 +1,134 @@
+"""This file decides how a config becomes a model, with its first weights."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+
+from everest.classify import SingleLabel, VideoClassifier
+from everest.config import ModelConfig, SelectConfig, configure
+from everest.convert.read import WeightsError
+from everest.masked import Decoder, DecoderConfig, MaskedVideoAutoencoder
+from everest.pairs import InformativePairs
+from everest.recipe import FinetuneRecipe, PretrainRecipe, Recipe, changed, validate
+from everest.selection import AllTokens, RandomTokens, ReRo, Selector, Tube
+from everest.targets.pixels import Pixels
+from everest.vit import VideoTransformer, VitConfig, start_truncated
+
+Model = MaskedVideoAutoencoder | VideoClassifier
+
+
+def selector_of(config: SelectConfig) -> Selector:
+    match config.name:
+        case "rero":
+            return ReRo(config.keep, config.visible)
+        case "random":
+            return RandomTokens(config.keep, config.visible)
+        case "tube":
+            assert config.visible is not None
+            return Tube(config.visible)
+        case "all":
+            return AllTokens()
+    raise ValueError(f"--select {config.name}: choose one of rero, random, tube, all")
+
+
+def target_of(name: str, vit: VitConfig) -> Pixels:
+    assert name == "pixels"
+    return Pixels(vit.tubelet, vit.patch, vit.channels)
+
+
+def build(config: ModelConfig) -> Model:
+    """The model of a config; raises ValueError for sizes and budgets that do not fit each other."""
+    encoder = VideoTransformer(config.vit)
+    select = selector_of(config.select)
+    pairs = InformativePairs(config.pairs.alpha, config.pairs.keep) if config.pairs else None
+    grid = encoder.grid(config.clip.frames, *config.clip.size)
+    select.counts(grid)
+    if pairs is not None and pairs.candidates(grid[0]) < 2:
+        raise ValueError(
+            f"--frame-select with --frames {config.clip.frames}: one frame pair leaves nothing to "
+            f"choose; give more frames"
+        )
+    if config.kind == "autoencoder":
+        decoders = [
+            Decoder(
+                DecoderConfig(spec.width, spec.depth, spec.heads),
+                encoder.width,
+                {target_of(name, config.vit): 1.0 for name in spec.targets},
+            )
+            for spec in config.decoders
+        ]
+        autoencoder = MaskedVideoAutoencoder(encoder, select, decoders, pairs)
+        autoencoder.config = config
+        return autoencoder
+    heads = {
+        column: SingleLabel(
+            encoder.features, len(names), smoothing=config.smoothing, dropout=config.dropout
+        )
+        for column, names in config.classes.items()
+    }
+    classifier = VideoClassifier(encoder, heads, select, pairs, head_norm=config.head_norm)
+    classifier.config = config
+    return classifier
+
+
+def start_classifier(model: VideoClassifier, recipe: FinetuneRecipe) -> None:
+    """First weights of a classifier; what `--init` brings is loaded over them."""
+    if recipe.start == "truncated":
+        model.reader.apply(start_truncated)  # type: ignore[attr-defined]
+    for head in model.heads:
+        assert isinstance(head, SingleLabel)
+        head.start(recipe.head_scale)
+
+
+def candidate_frames(config: ModelConfig) -> int:
+    """Frames read of a video for one clip: more than the clip has, with frame selection."""
+    if config.pairs is None:
+        return config.clip.frames
+    pairs = InformativePairs(config.pairs.alpha, config.pairs.keep)
+    return pairs.candidates(config.clip.frames // config.vit.tubelet) * config.vit.tubelet
+
+
+def create_model(
+    model: str = "vit-b", *, method: str = "everest", classes: int = 0, **fields: Any
+) -> Model:
+    """A fresh model: an autoencoder of the method, or with `classes` a classifier.
+
+    `fields` are those of the recipe: frames, size, patch, tubelet, keep, visible, frame_select...
+    Raises ValueError for a name or value that cannot be built.
+    """
+    recipe: Recipe
+    if classes:
+        recipe = changed(FinetuneRecipe(model=model), **fields)
+        names = {"label": tuple(str(number) for number in range(classes))}
+    else:
+        recipe = changed(PretrainRecipe(model=model), method=method, **fields)
+        names = {}
+    validate(recipe)
+    config = configure(recipe, names)
+    built = build(config)
+    if isinstance(recipe, FinetuneRecipe) and isinstance(built, VideoClassifier):
+        start_classifier(built, recipe)
+    return built
+
+
+def read_config(folder: Path) -> ModelConfig:
+    path = folder / "config.json"
+    try:
+        return ModelConfig.from_json(json.loads(path.read_text()))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise WeightsError(f"{path}: not a model's config ({error})") from error
+
+
+def from_pretrained(folder: str | Path) -> Model:
+    """The model, in evaluation mode, of a folder that `save_pretrained` wrote."""
+    folder = Path(folder)
+    config = read_config(folder)
+    model = build(config)
+    path = folder / "model.safetensors"
+    try:
+        model.load_state_dict(load_file(path))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise WeightsError(f"{path}: does not hold this model ({error})") from error
+    return model.eval()

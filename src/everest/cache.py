@@ -1,0 +1,95 @@
+"""This file decides which decoded frames are kept on disk, so that the next epoch reads no video.
+
+Frames are scaled before they are kept and by the same step as without a cache: the pixels are equal
+bit for bit. Safe with several processes: a file is written beside and renamed.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+
+from everest import video
+
+LARGEST = 256 << 20  # bytes of one video's frames; longer ones are read from their file each time
+
+
+def nothing() -> None:
+    pass
+
+
+class FrameCache:
+    """Reads frames of videos, through a folder of decoded ones if it has one."""
+
+    def __init__(self, folder: str | None = None, limit_bytes: int = 20 << 30) -> None:
+        self.folder = folder
+        self.limit_bytes = limit_bytes
+        self.used: int | None = None  # bytes in the folder: counted once, then added to
+
+    def read(
+        self,
+        path: str,
+        indices: Sequence[int],
+        *,
+        short_side: int | None = None,
+        alive: Callable[[], None] = nothing,
+    ) -> np.ndarray:
+        """-> (T, H, W, 3) uint8; raises VideoError."""
+        if self.folder is None:
+            return video.read(path, indices, short_side=short_side, alive=alive)
+        kept = self.place(path, short_side)
+        if not kept.exists():
+            frames = self.decode(path, short_side, alive)
+            if frames is None or not self.keep(frames, kept):
+                return video.read(path, indices, short_side=short_side, alive=alive)
+        frames = np.load(kept, mmap_mode="r")
+        return frames[np.minimum(indices, len(frames) - 1)]
+
+    def place(self, path: str, short_side: int | None) -> Path:
+        """The file of a video's frames: named by its path, size, time of change and scale."""
+        try:
+            found = os.stat(path)
+        except OSError as error:
+            raise video.VideoError(f"{path}: {error.strerror}") from error
+        name = f"{os.path.abspath(path)}\0{found.st_size}\0{found.st_mtime_ns}\0{short_side}"
+        digest = blake2b(name.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+        assert self.folder is not None
+        return Path(self.folder) / digest[:2] / f"{digest}.npy"
+
+    def decode(
+        self, path: str, short_side: int | None, alive: Callable[[], None]
+    ) -> np.ndarray | None:
+        """All frames of a video, or None where they would be too many to keep."""
+        facts = video.probe(path)
+        scale = short_side / min(facts.width, facts.height) if short_side else 1.0
+        expected = facts.frames * facts.width * facts.height * 3 * scale**2
+        if self.used is None:
+            self.used = self.count()
+        if not 0 < expected <= LARGEST or self.used + expected > self.limit_bytes:
+            return None
+        return video.read(path, range(facts.frames), short_side=short_side, alive=alive)
+
+    def count(self) -> int:
+        assert self.folder is not None
+        return sum(file.stat().st_size for file in Path(self.folder).glob("*/*.npy"))
+
+    def keep(self, frames: np.ndarray, place: Path) -> bool:
+        """Writes the frames; False where the disk has no room, so that the run goes on without."""
+        temporary = None
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, temporary = tempfile.mkstemp(dir=place.parent, suffix=".part")
+            with os.fdopen(descriptor, "wb") as file:
+                np.save(file, frames)
+            os.replace(temporary, place)
+            self.used = (self.used or 0) + frames.nbytes
+        except OSError:
+            if temporary is not None:
+                with suppress(OSError):
+                    os.unlink(temporary)
+            return False
+        return True

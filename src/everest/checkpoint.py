@@ -1,0 +1,144 @@
+"""This file decides how a run's state is kept: a folder written beside, synced and renamed, with a
+SHA-256 of every file. Own files are safetensors and JSON: nothing in them can run."""
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from everest.convert.read import WeightsError
+
+KEPT = 2  # states on disk: the last one, and the one before should the last be damaged
+
+
+@dataclass(frozen=True)
+class State:
+    """All that is needed to go on from a step as if nothing had happened."""
+
+    step: int
+    model: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    loop: dict[str, Any]
+    warning: str | None = None  # said when a damaged newer state was passed over
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimiser's state under names `PARAMETER.KIND`; rates are functions of the step."""
+    return {
+        f"{number}.{kind}": value
+        for number, state in optimizer.state_dict()["state"].items()
+        for kind, value in state.items()
+    }
+
+
+def restore(state: State, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Puts a saved state into a model and its optimiser."""
+    model.load_state_dict(state.model)
+    content = optimizer.state_dict()
+    content["state"] = {}
+    for name, value in state.optimizer.items():
+        number, kind = name.split(".", 1)
+        content["state"].setdefault(int(number), {})[kind] = value
+    optimizer.load_state_dict(content)
+
+
+def synced(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def digest_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces a small file as a whole, or not at all."""
+    beside = path.with_name(f".{path.name}.part")
+    with beside.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
+
+
+def save_state(
+    folder: Path,
+    step: int,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loop: dict[str, Any],
+) -> Path:
+    """Writes folder/step-N and names it in folder/last; older states but one are removed."""
+    final = folder / f"step-{step}"
+    beside = folder / f".step-{step}.part"
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    tensors = {
+        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
+    }
+    save_file(tensors, beside / "model.safetensors")
+    moments = {name: value.cpu() for name, value in optimizer_tensors(optimizer).items()}
+    save_file(moments, beside / "optimizer.safetensors")
+    (beside / "loop.json").write_text(json.dumps(loop))
+    manifest = {path.name: digest_of(path) for path in sorted(beside.iterdir())}
+    (beside / "manifest.json").write_text(json.dumps(manifest, indent=1))
+    for path in beside.iterdir():
+        synced(path)
+    synced(beside)
+    if final.exists():
+        shutil.rmtree(final)
+    os.replace(beside, final)
+    synced(folder)
+    write_text(folder / "last", final.name + "\n")
+    synced(folder)
+    for old in states(folder)[KEPT:]:
+        shutil.rmtree(old)
+    return final
+
+
+def states(folder: Path) -> list[Path]:
+    """Saved states, the newest first."""
+    found = [path for path in folder.glob("step-*") if path.name[5:].isdigit()]
+    return sorted(found, key=lambda path: int(path.name[5:]), reverse=True)
+
+
+def load_state(folder: Path) -> State | None:
+    """The newest state whose files are what was written; None where none was saved.
+
+    Raises WeightsError when states are there and all are damaged.
+    """
+    problems: list[str] = []
+    for path in states(folder):
+        try:
+            return read_state(path, "; ".join(problems) or None)
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            problems.append(f"{path}: damaged ({error}), the one before is used")
+    if problems:
+        raise WeightsError(f"no state in {folder} can be read: {'; '.join(problems)}")
+    return None
+
+
+def read_state(path: Path, warning: str | None) -> State:
+    manifest = json.loads((path / "manifest.json").read_text())
+    for name, digest in manifest.items():
+        if digest_of(path / name) != digest:
+            raise ValueError(f"{name} is not what was written")
+    return State(
+        int(path.name[5:]),
+        load_file(path / "model.safetensors"),
+        load_file(path / "optimizer.safetensors"),
+        json.loads((path / "loop.json").read_text()),
+        warning,
+    )

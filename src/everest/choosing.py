@@ -1,0 +1,79 @@
+"""This file decides which recipe a run has when none is named, and says why."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic
+
+from everest.config import ModelConfig
+from everest.recipe import (
+    AnyRecipe,
+    FinetuneRecipe,
+    PretrainRecipe,
+    RecipeError,
+    changed,
+    read_recipe,
+)
+from everest.recipes import RECIPES
+from everest.starting import Weights
+from everest.vit import SIZES
+
+FEW_CLIPS = 2000
+PAPER = "everest-ucf101"
+SMALL = "small-data"
+
+
+@dataclass(frozen=True)
+class Choice(Generic[AnyRecipe]):
+    recipe: AnyRecipe
+    named: str
+    why: str
+
+
+def choose_recipe(
+    kind: type[AnyRecipe], asked: str | None, clips: int, start: Weights | None
+) -> Choice[AnyRecipe]:
+    """The recipe asked for by name or file; `auto` goes by the start and the number of clips.
+
+    A start's own model and clip shape replace the recipe's. Raises RecipeError.
+    """
+    if asked and asked != "auto" and asked not in RECIPES:
+        if not asked.endswith(".json"):
+            raise RecipeError(
+                f"--recipe {asked}: choose one of {', '.join(RECIPES)}, auto, or a recipe.json"
+            )
+        recipe = read_recipe(kind, Path(asked))
+        assert isinstance(recipe, kind)
+        return Choice(recipe, asked, f"read from {asked}")
+    if asked and asked != "auto":
+        named, why = asked, "as asked"
+    elif start is not None and start.recipe in RECIPES:
+        named, why = str(start.recipe), f"as {start.source} was trained"
+    elif clips < FEW_CLIPS:
+        named, why = SMALL, f"{clips} clips are fewer than {FEW_CLIPS:,}"
+    else:
+        named, why = PAPER, f"{clips:,} clips"
+    entry = RECIPES[named]
+    recipe = {PretrainRecipe: entry.pretrain, FinetuneRecipe: entry.finetune}[kind]
+    assert isinstance(recipe, kind)
+    if start is not None and start.config is not None:
+        recipe = changed(recipe, **shape_fields(start.config))
+    return Choice(recipe, named, why)
+
+
+def shape_fields(config: ModelConfig) -> dict[str, object]:
+    """The recipe fields that a finished model settles."""
+    vit, clip = config.vit, config.clip
+    triple = (vit.width, vit.depth, vit.heads)
+    names = {size: name for name, size in SIZES.items()}
+    height, width = clip.size
+    return {
+        "model": names.get(triple, "x".join(map(str, triple))),
+        "patch": vit.patch,
+        "tubelet": vit.tubelet,
+        "frames": clip.frames,
+        "size": height if height == width else f"{height}x{width}",
+        "stride": clip.stride,
+        "fps": clip.fps,
+        "short_side": clip.short_side,
+        "fit": clip.fit,
+    }

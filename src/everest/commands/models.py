@@ -1,0 +1,59 @@
+"""This file decides `everest models`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from everest.options import parse, print_json
+
+SUMMARY = "list of models"
+EXAMPLES = ("everest models",)
+
+
+@dataclass(frozen=True)
+class Options:
+    """List the models by name, with size and cost at 16 frames of 224 pixels."""
+
+    json: bool = False
+    """Print one JSON document on stdout."""
+
+
+def run(words: list[str]) -> int:
+    options = parse(Options, words, "models", examples=EXAMPLES)
+    import torch
+
+    from everest.build import build
+    from everest.config import configure
+    from everest.cost import cost_of
+    from everest.recipe import FinetuneRecipe, PretrainRecipe
+    from everest.vit import SIZES
+
+    listed: list[dict[str, Any]] = []
+    for name, (width, depth, heads) in SIZES.items():
+        pretrain = configure(PretrainRecipe(model=name))
+        finetune = configure(FinetuneRecipe(model=name))
+        with torch.device("meta"):
+            names = build(pretrain).named_parameters()
+        parameters = sum(p.numel() for name, p in names if name.startswith("encoder."))
+        listed.append(
+            {
+                "model": name,
+                "width": width,
+                "depth": depth,
+                "heads": heads,
+                "encoder_parameters": parameters,
+                "pretrain_gflops": cost_of(pretrain).total,
+                "finetune_gflops": cost_of(finetune).total,
+            }
+        )
+    if options.json:
+        print_json({"models": listed})
+        return 0
+    print("model    width  depth  heads  parameters  pre-train GFLOPs  fine-tune GFLOPs (keep 0.6)")
+    for entry in listed:
+        print(
+            f"{entry['model']:8} {entry['width']:5}  {entry['depth']:5}  {entry['heads']:5}  "
+            f"{entry['encoder_parameters'] / 1e6:8.1f} M  {entry['pretrain_gflops']:16.2f}  "
+            f"{entry['finetune_gflops']:16.2f}"
+        )
+    print("any other as WIDTHxDEPTHxHEADS, such as --model 192x6x3")
+    return 0

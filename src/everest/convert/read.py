@@ -1,0 +1,105 @@
+"""This file decides how a weights file is opened without running anything in it."""
+
+import argparse
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from everest.convert.tables import Family, recognise, to_ours
+
+WRAPPERS = ("model", "module", "model_state", "state_dict")  # METHOD.md 2.6, in this order
+PREFIXES = ("module.", "model.", "backbone.")
+FORMS = {
+    b"version https://git-lfs": "a git-lfs pointer, not the file it stands for",
+    b"<!DOCTYPE": "an HTML page",
+    b"<!doctype": "an HTML page",
+    b"<html": "an HTML page",
+}
+
+
+class WeightsError(ValueError):
+    """A file that is not weights, or not such that can be used; starts with its path."""
+
+
+def read_tensors(path: str | Path) -> dict[str, Tensor]:
+    """Every tensor of a .safetensors, .pth, .pt or .bin file by its name in the file.
+
+    Nothing in the file is run: pickles are read by torch's weights-only reader, which is let to
+    know one class more, `argparse.Namespace` (METHOD.md 2.6). Raises WeightsError.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file; give a run folder or a weights file")
+    with path.open("rb") as file:
+        start = file.read(64)
+    if not start:
+        raise WeightsError(f"{path}: an empty file, not weights")
+    for mark, form in FORMS.items():
+        if start.lstrip().startswith(mark):
+            raise WeightsError(f"{path}: {form}, not weights; download it again")
+    if path.suffix == ".safetensors":
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError, ValueError) as error:
+            raise WeightsError(f"{path}: not a whole safetensors file ({error})") from error
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path}: not a weights file, or one that holds code; nothing in it was run. "
+            f"Ask its author for tensors alone (.safetensors)"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+        raise WeightsError(
+            f"{path}: not a whole weights file ({type(error).__name__}); was the copy cut?"
+        ) from error
+    return flat(content, path)
+
+
+def flat(content: object, path: Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint, out of its wrapper and without its prefixes."""
+    for wrapper in WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+            break
+    tensors: dict[str, Tensor] = {}
+    if isinstance(content, Mapping):
+        tensors = {
+            name: value
+            for name, value in content.items()
+            if isinstance(name, str) and isinstance(value, Tensor)
+        }
+    if not tensors:
+        raise WeightsError(
+            f"{path}: holds no named tensors; looked for them at the top and under "
+            f"{', '.join(WRAPPERS)}"
+        )
+    for prefix in PREFIXES:
+        if all(name.startswith(prefix) for name in tensors):
+            tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+    return tensors
+
+
+def read_weights(path: str | Path) -> tuple[Family, dict[str, Tensor]]:
+    """(family, tensors under our names); raises WeightsError for names that no table knows."""
+    tensors = read_tensors(path)
+    family = recognise(tensors)
+    if family is None:
+        some = ", ".join(list(tensors)[:3])
+        raise WeightsError(
+            f"{path}: no known layout; it begins with {some}. Known are the pre-training and "
+            f"fine-tuning files of VideoMAE and EVEREST, and this package's own run folders"
+        )
+    ours, unknown = to_ours(tensors, family)
+    if unknown:
+        raise WeightsError(
+            f"{path}: a {family.name} file with {len(unknown)} parameters this reader does not "
+            f"know: {', '.join(unknown[:5])}"
+        )
+    return family, ours

@@ -1,0 +1,150 @@
+"""This file decides how the clips of a run are split and brought: index -> loaders."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from everest import build, keys
+from everest.config import ModelConfig
+from everest.index import Index, Row
+from everest.loading import Loader, Sampling, evaluation_framing
+from everest.reading import Framing
+from everest.recipe import FinetuneRecipe, Recipe, RecipeError
+
+HELD_OUT_SHARE = 0.05
+HELD_OUT_MOST = 200  # videos
+
+
+def hold_out(index: Index, seed: int) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
+    """(rows to learn from, held-out rows) for pre-training.
+
+    Where the source has a split, train rows and val rows; test rows are never touched. A bare
+    folder holds out min(5 %, 200) of its videos, at least one of two, drawn by the seed.
+    """
+    if any(row.split for row in index.rows):
+        train = tuple(row for row in index.rows if row.split in ("train", None))
+        held = tuple(row for row in index.rows if row.split == "val")
+        if train and held:
+            return train, held
+        rows = train or index.rows
+    else:
+        rows = index.rows
+    good = [number for number, row in enumerate(rows) if not row.bad]
+    count = min(round(HELD_OUT_SHARE * len(good)), HELD_OUT_MOST)
+    count = max(count, 1) if len(good) > 1 else 0
+    drawn = keys.order(keys.make_key(seed), "held_out", len(good))[:count]
+    chosen = {good[place] for place in drawn}
+    return (
+        tuple(row for number, row in enumerate(rows) if number not in chosen),
+        tuple(rows[number] for number in sorted(chosen)),
+    )
+
+
+def sampling_of(recipe: Recipe, config: ModelConfig) -> Sampling:
+    training = Framing(
+        recipe.sides,
+        recipe.fit,
+        recipe.short_side,
+        recipe.crop,
+        recipe.crop_shift,
+        recipe.flip,
+    )
+    return Sampling(
+        build.candidate_frames(config),
+        recipe.stride,
+        recipe.fps,
+        training,
+        still_framing(config),
+        "end" if isinstance(recipe, FinetuneRecipe) and recipe.crop == "area" else "window",
+        recipe.seed,
+    )
+
+
+def still_framing(config: ModelConfig) -> Framing:
+    """How a model's clips are framed outside training: scaled, the centre of the frame."""
+    clip = config.clip
+    short_side = clip.short_side
+    if short_side is None and clip.size[0] == clip.size[1] and clip.fit == "crop":
+        short_side = clip.size[0]
+    return evaluation_framing(Framing(clip.size, clip.fit, short_side))
+
+
+def still_sampling(config: ModelConfig, seed: int = 0) -> Sampling:
+    """How a finished model's clips are sampled."""
+    framing = still_framing(config)
+    frames = build.candidate_frames(config)
+    return Sampling(frames, config.clip.stride, config.clip.fps, framing, framing, seed=seed)
+
+
+def loader_of(
+    rows: Sequence[Row], recipe: Recipe, config: ModelConfig, workers: int, *, once: bool = False
+) -> Loader:
+    """`once`: one clip a video, whatever the recipe (validation)."""
+    clips = 1 if once else recipe.clips_per_video
+    return Loader(rows, sampling_of(recipe, config), workers, recipe.cache, clips)
+
+
+def span_frames(row: Row) -> int:
+    from everest.frames import span_of
+
+    return span_of(row.frames, row.fps, row.start, row.end)[1] if row.frames else 0
+
+
+def short_clips(rows: Sequence[Row], recipe: Recipe, frames: int) -> list[str]:
+    """What to say of videos shorter than a clip; raises RecipeError when all have fewer frames
+    than are asked for."""
+    good = [row for row in rows if row.frames]
+    if not good:
+        return []
+    longest = max(span_frames(row) for row in good)
+    if longest < frames:
+        more = ""
+        if frames != recipe.frames:
+            more = f" ({frames} candidates with --frame-select)"
+        raise RecipeError(
+            f"--frames {recipe.frames}{more}: the longest video has {longest} frames; "
+            f"give --frames {largest_multiple(longest, recipe.tubelet)} or fewer"
+        )
+
+    def span(row: Row) -> float:
+        stride = recipe.stride if recipe.fps is None else row.fps / recipe.fps
+        return (frames - 1) * stride + 1
+
+    short = [row for row in good if span_frames(row) < span(row)]
+    if not short:
+        return []
+    told = [
+        f"{len(short)} of {len(good)} videos are shorter than a clip; their last frame is repeated"
+    ]
+    if len(short) > len(good) / 2 and recipe.fps is None and recipe.stride > 1:
+        lengths = sorted(span_frames(row) for row in good)
+        fitting = max(int(lengths[len(lengths) // 2] / frames), 1)
+        told.append(f"most are: --stride {fitting} would fit the median video")
+    return told
+
+
+def largest_multiple(frames: int, tubelet: int) -> int:
+    return max(frames // tubelet * tubelet, tubelet)
+
+
+def unlabelled(rows: Sequence[Row]) -> tuple[Row, ...]:
+    return tuple(replace(row, labels={}) for row in rows)
+
+
+def fewer_labels(index: Index, count: int, seed: int) -> Index:
+    """The index with only `count` training rows of each class (of the first label column)."""
+    if count < 1:
+        raise RecipeError(f"--labels-per-class {count}: must be at least 1")
+    column = next(iter(index.classes))
+    key = keys.make_key(seed)
+    taken: dict[int, int] = {}
+    chosen = set()
+    for place in keys.order(key, "labels_per_class", len(index.rows)):
+        row = index.rows[place]
+        label = row.labels[column]
+        if row.split == "train" and not row.bad and taken.get(label, 0) < count:
+            taken[label] = taken.get(label, 0) + 1
+            chosen.add(place)
+    rows = tuple(
+        row for place, row in enumerate(index.rows) if row.split != "train" or place in chosen
+    )
+    return replace(index, rows=rows)

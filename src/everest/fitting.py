@@ -1,0 +1,253 @@
+"""This file decides the one loop that trains every model.
+
+A step takes a batch, computes it in parts, and moves the weights once: the loss is the mean over
+the clips that could be read, whatever the split into parts (`where`, not multiplication: 0 * NaN).
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from everest import checkpoint
+from everest.clips import Clips
+from everest.folder import RunFolder
+from everest.machine import Machine
+from everest.optim import Schedule
+from everest.stopping import Signals, Stopped
+
+SAVE_SECONDS = 120.0  # between states within an epoch and across short ones
+NON_FINITE_LIMIT = 10  # steps in a row
+
+
+class NotFinite(ValueError):
+    """Training that has gone astray: too many steps in a row without a finite gradient."""
+
+
+class Batches(Protocol):
+    """What brings the clips of an epoch."""
+
+    waited: float
+
+    def epoch(self, epoch: int, batch: int, *, start: int = 0) -> Iterator[Clips]: ...
+
+
+@dataclass
+class Loop:
+    """Where a run stands; saved with the weights."""
+
+    step: int = 0  # steps taken, skipped ones included
+    epoch: int = 0
+    step_in_epoch: int = 0
+    skipped: int = 0  # steps without a finite loss and gradient
+    skipped_in_row: int = 0
+    unread: int = 0  # clips that could not be read
+    loss_sum: float = 0.0  # of this epoch, over clips
+    clip_sum: float = 0.0
+    best: float | None = None
+    best_epoch: int | None = None
+    sizes: dict[str, int] = field(default_factory=dict)  # of log files at this step, bytes
+    bad: dict[str, str] = field(default_factory=dict)  # path -> why
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that the loop needs; made by `training.py`."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: Schedule
+    machine: Machine
+    batches: Batches
+    folder: RunFolder
+    batch: int  # clips a step
+    parts: int  # that a batch is computed in
+    epochs: int
+    steps_per_epoch: int
+    clip_grad: float | None
+    validate: Callable[[int], dict[str, Any]] | None  # epoch -> figures
+    validate_every: int  # epochs
+    score: Callable[[dict[str, Any]], float]  # of validation figures: higher is better
+    tell: Callable[[dict[str, Any]], None]  # an epoch's line for the console
+    log_every: int = 10  # steps
+    stop_after: int | None = None  # epochs
+
+
+def fit(job: Job, loop: Loop) -> Loop:
+    """Trains from where `loop` stands to the last epoch, saving as it goes.
+
+    Raises Stopped after saving when a signal came or `stop_after` is reached, NotFinite when
+    training has gone astray.
+    """
+    saved = time.monotonic()
+    stop_at = job.epochs if job.stop_after is None else min(job.stop_after, job.epochs)
+    with Signals() as signals:
+        while loop.epoch < stop_at:
+            clock = Clock(job.batches.waited)
+            job.model.train()
+            for clips in job.batches.epoch(loop.epoch, job.batch, start=loop.step_in_epoch):
+                figures = step(job, loop, clips)
+                clock.count(len(clips.weight))
+                if loop.step % job.log_every == 0 and figures:
+                    line = {"kind": "step", "step": loop.step, "epoch": loop.epoch, **figures}
+                    job.folder.append("metrics.jsonl", line)
+                if signals.stop is not None:
+                    save(job, loop)
+                    told = f"stopped at step {loop.step} and saved; go on with --resume"
+                    raise Stopped(signals.stop, told)
+                if signals.save or time.monotonic() - saved > SAVE_SECONDS:
+                    signals.save = False
+                    save(job, loop)
+                    saved = time.monotonic()
+            end_epoch(job, loop, clock)
+            if time.monotonic() - saved > SAVE_SECONDS:
+                save(job, loop)
+                saved = time.monotonic()
+            if signals.stop is not None:
+                save(job, loop)
+                told = f"stopped after epoch {loop.epoch} and saved; go on with --resume"
+                raise Stopped(signals.stop, told)
+    save(job, loop)
+    if loop.epoch < job.epochs:
+        raise Stopped(0, f"stopped after epoch {loop.epoch} as asked; go on with --resume")
+    return loop
+
+
+def step(job: Job, loop: Loop, clips: Clips) -> dict[str, float]:
+    """One batch; returns its figures, or nothing when the step was skipped."""
+    clips_read = float(clips.weight.sum())
+    loop.unread += len(clips.weight) - int((clips.weight > 0).sum())
+    rate = job.schedule.rate(loop.step)
+    for group in job.optimizer.param_groups:
+        group["lr"] = rate * group["scale"]
+    job.optimizer.zero_grad(set_to_none=True)
+    loss = clips.weight.new_zeros(())
+    if clips_read > 0:
+        loss = backward(job, clips, clips_read)
+        norm = norm_of(job)
+        finite = bool(loss.isfinite()) and math.isfinite(norm)
+        if finite:
+            job.optimizer.step()
+            loop.skipped_in_row = 0
+            loop.loss_sum += loss.item() * clips_read
+            loop.clip_sum += clips_read
+        else:
+            loop.skipped += 1
+            loop.skipped_in_row += 1
+    loop.step += 1
+    loop.step_in_epoch += 1
+    if loop.skipped_in_row >= NON_FINITE_LIMIT:
+        save(job, loop)
+        raise NotFinite(
+            f"{NON_FINITE_LIMIT} steps in a row gave no finite loss or gradient, up to step "
+            f"{loop.step}; the weights before them are kept in {job.folder.state}. Try a lower "
+            f"--optim.lr, --optim.clip-grad 1.0 or --precision float32"
+        )
+    if clips_read == 0 or loop.skipped_in_row:
+        return {}
+    return {"loss": loss.item(), "lr": rate, "gradient_norm": norm}
+
+
+def backward(job: Job, clips: Clips, clips_read: float) -> Tensor:
+    """Gradients of the mean loss over the clips read; returns that loss."""
+    size = -(-job.batch // job.parts)
+    total = torch.zeros((), device=job.machine.device)
+    for start in range(0, len(clips.weight), size):
+        part = job.machine.bring(clips.part(start, start + size))
+        with job.machine.autocast():
+            loss = job.model(part)["loss"]
+        weighted = torch.where(part.weight > 0, loss * part.weight, 0.0).sum() / clips_read
+        weighted.backward()
+        total += weighted.detach()
+    return total
+
+
+def norm_of(job: Job) -> float:
+    """The gradient's L2 norm; the gradient is scaled down to `clip_grad` where that is less."""
+    parameters = [parameter for parameter in job.model.parameters() if parameter.grad is not None]
+    limit = math.inf if job.clip_grad is None else job.clip_grad
+    return torch.nn.utils.clip_grad_norm_(parameters, limit).item()
+
+
+class Clock:
+    """Speed of an epoch: it goes to timings.jsonl, apart from what must repeat exactly."""
+
+    def __init__(self, waited: float) -> None:
+        self.begun = time.perf_counter()
+        self.waited = waited
+        self.clips = 0
+
+    def count(self, clips: int) -> None:
+        self.clips += clips
+
+    def figures(self, waited: float) -> dict[str, float]:
+        seconds = max(time.perf_counter() - self.begun, 1e-9)
+        return {
+            "seconds": seconds,
+            "clips_per_second": self.clips / seconds,
+            "data_wait": (waited - self.waited) / seconds,
+            "cpu_seconds": time.process_time(),
+        }
+
+
+def end_epoch(job: Job, loop: Loop, clock: Clock) -> None:
+    """Logs the epoch, validates when it is time, keeps the best weights."""
+    figures: dict[str, Any] = {
+        "kind": "epoch",
+        "step": loop.step,
+        "epoch": loop.epoch + 1,
+        "loss": loop.loss_sum / loop.clip_sum if loop.clip_sum else None,
+        "lr": job.schedule.rate(max(loop.step - 1, 0)),
+        "skipped": loop.skipped,
+        "unread": loop.unread,
+    }
+    timing = clock.figures(job.batches.waited)
+    loop.epoch += 1
+    loop.step_in_epoch = 0
+    loop.loss_sum = loop.clip_sum = 0.0
+    job.folder.append("metrics.jsonl", figures)
+    peak = job.machine.peak_megabytes()
+    job.folder.append("timings.jsonl", {"epoch": loop.epoch, **timing, "peak_mb": peak})
+    line = {**figures, **timing}
+    due = loop.epoch % job.validate_every == 0 or loop.epoch == job.epochs
+    if job.validate is not None and due:
+        job.model.eval()
+        found = job.validate(loop.epoch)
+        job.model.train()
+        job.folder.append(
+            "metrics.jsonl", {"kind": "eval", "step": loop.step, "epoch": loop.epoch, **found}
+        )
+        score = job.score(found)
+        if loop.best is None or score > loop.best:
+            loop.best, loop.best_epoch = score, loop.epoch
+            job.model.save_pretrained(job.folder.weights("best"))  # type: ignore[operator]
+        line |= found
+    job.tell(line)
+
+
+def save(job: Job, loop: Loop) -> None:
+    for name in ("metrics.jsonl",):
+        loop.sizes[name] = job.folder.size(name)
+    checkpoint.save_state(job.folder.state, loop.step, job.model, job.optimizer, asdict(loop))
+    job.model.save_pretrained(job.folder.weights("last"))  # type: ignore[operator]
+
+
+def resumed(job: Job) -> Loop | None:
+    """Puts the newest saved state in place; None where nothing was saved.
+
+    Raises WeightsError when all states are damaged.
+    """
+    state = checkpoint.load_state(job.folder.state)
+    if state is None:
+        return None
+    checkpoint.restore(state, job.model, job.optimizer)
+    loop = Loop(**state.loop)
+    for name, size in loop.sizes.items():
+        job.folder.cut(name, size)
+    if state.warning:
+        job.tell({"warning": state.warning})
+    return loop

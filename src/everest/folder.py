@@ -1,0 +1,148 @@
+"""This file decides the run folder on disk: what stands where, and when it may be written."""
+
+import json
+import os
+import platform
+import shlex
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from everest.checkpoint import write_text
+from everest.version import __version__
+
+OWN = ("recipe.json", "metrics.jsonl", "state", "weights")  # marks a folder as a run of ours
+
+
+class FolderError(ValueError):
+    """An output folder that cannot be used."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    path: Path
+
+    @property
+    def state(self) -> Path:
+        return self.path / "state"
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples"
+
+    def weights(self, which: str) -> Path:
+        """`last` or `best`: an export."""
+        return self.path / "weights" / which
+
+    def check(self, *, resume: bool, overwrite: bool) -> None:
+        """Refuses a folder that no run can be written to, changing nothing: FolderError."""
+        if resume and overwrite:
+            raise FolderError("--resume and --overwrite: give one of them")
+        if self.path.is_symlink() and not self.path.exists():
+            raise FolderError(f"--out {self.path}: a link that leads nowhere; give a folder")
+        if self.path.exists() and not self.path.is_dir():
+            raise FolderError(f"--out {self.path}: is a file; give a folder")
+        nearest = self.path.absolute()
+        while not nearest.exists():
+            nearest = nearest.parent
+        if not nearest.is_dir():
+            raise FolderError(f"--out {self.path}: {nearest} is a file; give a folder")
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise FolderError(
+                f"--out {self.path}: {nearest} cannot be written; give a folder you own"
+            )
+        if self.path.exists() and any(self.path.iterdir()):
+            if overwrite:
+                self.refuse_foreign()
+            elif not resume:
+                raise FolderError(
+                    f"--out {self.path}: is not empty; go on with --resume, replace it with "
+                    f"--overwrite, or give another folder"
+                )
+
+    def prepare(self, *, resume: bool, overwrite: bool) -> None:
+        """Makes the folder, or refuses; raises FolderError."""
+        self.check(resume=resume, overwrite=overwrite)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            if overwrite:
+                self.empty()
+            probe = self.path / ".writable"
+            probe.write_text("")
+            probe.unlink()
+            self.samples.mkdir(exist_ok=True)
+        except OSError as error:
+            raise FolderError(
+                f"--out {self.path}: cannot be written ({error.strerror}); give a folder you own"
+            ) from error
+
+    def refuse_foreign(self) -> None:
+        names = {entry.name for entry in self.path.iterdir()}
+        if not names.intersection(OWN):
+            raise FolderError(
+                f"--out {self.path} --overwrite: does not look like a run of everest "
+                f"({', '.join(sorted(names)[:3])}); empty it yourself or give another folder"
+            )
+
+    def empty(self) -> None:
+        """Removes a run."""
+        for entry in self.path.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+
+    def write_json(self, name: str, content: Any) -> None:
+        write_text(self.path / name, json.dumps(content, indent=1) + "\n")
+
+    def read_json(self, name: str) -> Any:
+        try:
+            return json.loads((self.path / name).read_text())
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise FolderError(f"{self.path / name}: cannot be read ({error})") from error
+
+    def describe(self, command: list[str]) -> None:
+        """What was typed, and on what it runs."""
+        with (self.path / "command.txt").open("a") as file:
+            file.write(shlex.join(command) + "\n")
+        self.write_json("env.json", environment())
+
+    def append(self, name: str, line: dict[str, Any]) -> None:
+        with (self.path / name).open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def metrics(self) -> list[dict[str, Any]]:
+        return list(self.lines("metrics.jsonl"))
+
+    def lines(self, name: str) -> Iterator[dict[str, Any]]:
+        path = self.path / name
+        if path.exists():
+            with path.open() as file:
+                yield from (json.loads(line) for line in file)
+
+    def size(self, name: str) -> int:
+        path = self.path / name
+        return path.stat().st_size if path.exists() else 0
+
+    def cut(self, name: str, size: int) -> None:
+        """Cuts a file back to what it was when the state was saved."""
+        path = self.path / name
+        if path.exists():
+            os.truncate(path, size)
+
+
+def environment() -> dict[str, str]:
+    """Versions for a bug report."""
+    import torch
+
+    packages = ("torch", "av", "numpy", "safetensors", "tyro", "rich", "matplotlib", "scikit-learn")
+    return {
+        "everest": __version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        **{package: metadata.version(package) for package in packages},
+        "threads": str(torch.get_num_threads()),
+    }

@@ -1,0 +1,68 @@
+"""This file decides which source frames become a clip, in plain integers.
+
+A clip of `frames` at `stride` spans frames * stride source frames. A stride may be a fraction (a
+rate in frames a second over the video's own). Source: METHOD.md 1.5.
+"""
+
+from collections.abc import Sequence
+
+
+def window(total: int, frames: int, stride: float, place: float) -> list[int]:
+    """A training clip: the start is uniform over all that fit, by `place` in (0, 1).
+
+    A shorter video starts at 0, and an index past its end stays at the last frame.
+    """
+    starts = max(int(total - frames * stride), 0) + 1
+    return at_stride(int(place * starts), total, frames, stride)
+
+
+def middle(total: int, frames: int, stride: float) -> list[int]:
+    """The clip in the middle of the video."""
+    return at_stride(max(int(total - frames * stride), 0) // 2, total, frames, stride)
+
+
+def at_stride(start: int, total: int, frames: int, stride: float) -> list[int]:
+    return [min(start + int(number * stride), total - 1) for number in range(frames)]
+
+
+def drawn_end(total: int, frames: int, stride: float, place: float) -> list[int]:
+    """The authors' fine-tuning clip: its end is drawn, its frames spread over the span before it.
+
+    A shorter video gives its frames at the stride, then the last one repeated.
+    """
+    span = int(frames * stride)
+    if total > span:
+        end = span + int(place * (total - span))
+        return [min(int(at), end - 1) for at in spread(end - span, end, frames)]
+    found = [min(int(at), total - 1) for at in spread(0, total, max(int(total / stride), 1))]
+    return (found + [total - 1] * frames)[:frames]
+
+
+def spread(first: float, last: float, count: int) -> list[float]:
+    """`count` numbers evenly from first to last, both included."""
+    if count == 1:
+        return [first]
+    return [first + (last - first) * number / (count - 1) for number in range(count)]
+
+
+def views(total: int, frames: int, stride: float, count: int) -> list[list[int]]:
+    """`count` clips spread evenly over the video, for evaluation; one alone is the middle one."""
+    if count == 1:
+        return [middle(total, frames, stride)]
+    listed = [int(number * stride) for number in range(max(int(-(-total // stride)), 1))]
+    listed = [min(index, total - 1) for index in listed]
+    listed += [listed[-1]] * (frames - len(listed))
+    step = max((len(listed) - frames) / (count - 1), 0)
+    starts = [int(view * step) for view in range(count)]
+    return [listed[start : start + frames] for start in starts]
+
+
+def span_of(total: int, fps: float, start: float | None, end: float | None) -> tuple[int, int]:
+    """(first frame, number of frames) of a span in seconds; the whole video where none is given."""
+    first = 0 if start is None else min(int(start * fps), total - 1)
+    last = total if end is None else min(max(int(end * fps), first + 1), total)
+    return first, last - first
+
+
+def shifted(indices: Sequence[int], first: int) -> list[int]:
+    return [first + index for index in indices]

@@ -1,0 +1,89 @@
+"""This file decides how a job is put together from what a person said: sources, start, recipe."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from everest import data
+from everest.choosing import choose_recipe
+from everest.console import Console
+from everest.folder import RunFolder
+from everest.index import read_index
+from everest.recipe import FinetuneRecipe, PretrainRecipe
+from everest.starting import Weights, read_start
+from everest.training import Outcome, Settings, run_finetune, run_pretrain
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a person said beside the recipe's fields."""
+
+    sources: Sequence[str]
+    out: Path
+    recipe: str = "auto"
+    init: str | None = None
+    resume: bool = False
+    overwrite: bool = False
+    stop_after: int | None = None
+    command: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a person said of labels and splits."""
+
+    columns: tuple[str, ...] = ()
+    group: str | None = None
+    split: float | None = None
+    per_class: int | None = None
+    allow_unseen: bool = False
+
+
+def settings_of(ask: Ask, named: str, why: str) -> Settings:
+    return Settings(
+        ask.out, ask.resume, ask.overwrite, ask.stop_after, named, why, list(ask.command)
+    )
+
+
+def pretrain_job(
+    ask: Ask,
+    resolve: Callable[[PretrainRecipe], PretrainRecipe],
+    console: Console,
+) -> Outcome:
+    """`resolve` lays the person's own fields over the recipe that is chosen here."""
+    start = prepared_start(ask)
+    listed = any(source.lower().endswith((".csv", ".tsv")) for source in ask.sources)
+    # A list's split column is kept to: its test rows are never learnt from.
+    index = read_index(ask.sources, labelled=None if listed else False)
+    choice = choose_recipe(PretrainRecipe, ask.recipe, len(index.rows), start)
+    settings = settings_of(ask, choice.named, choice.why)
+    return run_pretrain(index, resolve(choice.recipe), settings, start=start, console=console)
+
+
+def finetune_job(
+    ask: Ask,
+    labels: Labels,
+    resolve: Callable[[FinetuneRecipe], FinetuneRecipe],
+    console: Console,
+) -> Outcome:
+    start = prepared_start(ask)
+    index = read_index(
+        ask.sources,
+        label=labels.columns,
+        group=labels.group,
+        split=labels.split,
+        labelled=True,
+        allow_unseen=labels.allow_unseen,
+    )
+    choice = choose_recipe(FinetuneRecipe, ask.recipe, len(index.rows), start)
+    recipe = resolve(choice.recipe)
+    if labels.per_class is not None:
+        index = data.fewer_labels(index, labels.per_class, recipe.seed)
+    settings = settings_of(ask, choice.named, choice.why)
+    return run_finetune(index, recipe, settings, start=start, console=console)
+
+
+def prepared_start(ask: Ask) -> Weights | None:
+    """The weights to start from; a folder that cannot be written is refused before that."""
+    RunFolder(ask.out).check(resume=ask.resume, overwrite=ask.overwrite)
+    return read_start(ask.init) if ask.init not in (None, "none") else None

@@ -1,0 +1,192 @@
+"""This file decides which clips an epoch has, in which order, and brings them as batches.
+
+The order and every draw are functions of (seed, epoch, clip, view): the number of reading
+processes, the split of a batch and a resume change nothing. A clip that cannot be read keeps its
+slot as zeros with weight 0, and is listed.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+import torch
+
+from everest import frames, keys
+from everest.cache import FrameCache
+from everest.clips import Clips
+from everest.index import Row
+from everest.reading import ClipReader, Framing, Request
+from everest.workers import Failure, Workers
+
+DEADLINE = 30.0  # seconds without a new frame
+TEN_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a row of the index becomes a clip."""
+
+    frames: int  # read a clip: more than the model's, with frame selection
+    stride: float  # source frames
+    fps: float | None  # frames a second, instead of a stride
+    training: Framing
+    evaluation: Framing
+    draw: Literal["window", "end"] = "window"  # how a training clip is placed
+    seed: int = 0
+
+    def stride_of(self, row: Row) -> float:
+        return self.stride if self.fps is None else max(row.fps / self.fps, 1e-6)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One clip to read: a row of the index, which clip of it, and its key."""
+
+    row: int
+    key: int
+    request: Request | None  # None: known to be bad
+
+
+@dataclass
+class Loader:
+    """Batches of clips of some rows, for training and for evaluation."""
+
+    rows: Sequence[Row]
+    sampling: Sampling
+    workers: int = 0  # reading processes; 0 reads in this one
+    cache: str | None = None
+    clips_per_video: int | Literal["auto"] = 1
+    bad: dict[int, str] = field(default_factory=dict)  # row -> why
+    waited: float = 0.0  # seconds that training waited for clips
+
+    def __post_init__(self) -> None:
+        self.bad.update({number: row.bad for number, row in enumerate(self.rows) if row.bad})
+        self.reader = Workers(
+            ClipReader(FrameCache(self.cache)), count=self.workers, deadline=DEADLINE
+        )
+        self.views = [
+            (number, view)
+            for number, row in enumerate(self.rows)
+            for view in range(self.clips_of(row))
+        ]
+
+    def clips_of(self, row: Row) -> int:
+        """Clips that an epoch takes of a row; auto: one a started 10 s."""
+        if self.clips_per_video != "auto":
+            return self.clips_per_video
+        _, count = frames.span_of(max(row.frames, 1), row.fps, row.start, row.end)
+        return max(int(-(-count // (TEN_SECONDS * row.fps))), 1) if row.fps else 1
+
+    def __len__(self) -> int:
+        return len(self.views)
+
+    def close(self) -> None:
+        self.reader.close()
+
+    def training_item(self, number: int, view: int, epoch: int) -> Item:
+        row, sampling = self.rows[number], self.sampling
+        key = keys.make_key(sampling.seed, epoch, number, view)
+        if number in self.bad or not row.frames:
+            return Item(number, key, None)
+        first, count = frames.span_of(row.frames, row.fps, row.start, row.end)
+        place = keys.uniform(key, "clip.start")
+        choose = frames.window if sampling.draw == "window" else frames.drawn_end
+        indices = choose(count, sampling.frames, sampling.stride_of(row), place)
+        request = Request(row.path, tuple(frames.shifted(indices, first)), key, sampling.training)
+        return Item(number, key, request)
+
+    def evaluation_items(self, views: int, crops: int) -> Iterator[Item]:
+        sampling = self.sampling
+        for number, row in enumerate(self.rows):
+            if number in self.bad or not row.frames:
+                for view in range(views * crops):
+                    yield Item(number, keys.make_key(sampling.seed, -1, number, view), None)
+                continue
+            first, count = frames.span_of(row.frames, row.fps, row.start, row.end)
+            clips = frames.views(count, sampling.frames, sampling.stride_of(row), views)
+            for view, indices in enumerate(clips):
+                for crop in range(crops):
+                    key = keys.make_key(sampling.seed, -1, number, view * crops + crop)
+                    chosen = tuple(frames.shifted(indices, first))
+                    yield Item(
+                        number,
+                        key,
+                        Request(row.path, chosen, key, sampling.evaluation, crop, crops),
+                    )
+
+    def epoch(self, epoch: int, batch: int, *, start: int = 0) -> Iterator[Clips]:
+        """The batches of an epoch from step `start` on; the last part of a batch is left out."""
+        order = keys.order(keys.make_key(self.sampling.seed, epoch), "epoch", len(self.views))
+        steps = len(order) // batch
+        chosen = order[start * batch : steps * batch]
+        yield from self.batches(
+            (self.training_item(*self.views[place], epoch) for place in chosen), batch
+        )
+
+    def evaluation(self, batch: int, *, views: int = 1, crops: int = 1) -> Iterator[Clips]:
+        """Every row's views once, in order; the last batch may be smaller."""
+        yield from self.batches(self.evaluation_items(views, crops), batch)
+
+    def batches(self, items: Iterable[Item], batch: int) -> Iterator[Clips]:
+        pending: list[Item] = []
+
+        def requests() -> Iterator[Request]:
+            for item in items:
+                pending.append(item)
+                if item.request is not None:
+                    yield item.request
+
+        results = self.reader.map(requests())
+        ready: list[tuple[Item, np.ndarray | None]] = []
+        while True:
+            begun = time.perf_counter()
+            result = next(results, None)
+            self.waited += time.perf_counter() - begun
+            while pending:
+                item = pending.pop(0)
+                if item.request is None:
+                    ready.append((item, None))
+                    continue
+                if result is None:  # all is read; only known bad ones are left
+                    pending.insert(0, item)
+                    break
+                if isinstance(result, Failure):
+                    self.bad[item.row] = result.reason
+                    ready.append((item, None))
+                else:
+                    ready.append((item, result))
+                break
+            while len(ready) >= batch:
+                yield self.collate(ready[:batch])
+                del ready[:batch]
+            if result is None:
+                break
+        if ready:
+            yield self.collate(ready)
+
+    def collate(self, clips: Sequence[tuple[Item, np.ndarray | None]]) -> Clips:
+        size = self.sampling.training.size
+        video = np.zeros((len(clips), self.sampling.frames, *size, 3), np.uint8)
+        for slot, (_, pixels) in enumerate(clips):
+            if pixels is not None:
+                video[slot] = pixels
+        numbers = [item.row for item, _ in clips]
+        columns = sorted({column for row in self.rows[:1] for column in row.labels})
+        return Clips(
+            video=torch.from_numpy(video).permute(0, 4, 1, 2, 3),
+            labels={
+                column: torch.tensor([self.rows[number].labels[column] for number in numbers])
+                for column in columns
+            },
+            weight=torch.tensor([0.0 if pixels is None else 1.0 for _, pixels in clips]),
+            key=torch.tensor([item.key for item, _ in clips]),
+            row=torch.tensor(numbers),
+            extra={},
+        )
+
+
+def evaluation_framing(training: Framing) -> Framing:
+    """How evaluation frames a clip that training frames so: the centre, never mirrored."""
+    return replace(training, crop="center", flip=0.0)

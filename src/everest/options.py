@@ -1,0 +1,35 @@
+"""This file decides how a command's words become its options: tyro over frozen dataclasses."""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import tyro
+
+Options = TypeVar("Options")
+
+
+def parse(
+    kind: type[Options],
+    words: Sequence[str],
+    command: str,
+    *,
+    default: Options | None = None,
+    examples: Sequence[str] = (),
+) -> Options:
+    """The options of a command; an unknown one is refused with the nearest names (exit code 2)."""
+    told = (kind.__doc__ or "") + "\n\n" + "\n".join(f"  {example}" for example in examples)
+    words = ["--out" if word == "-o" else word for word in words]
+    prog = f"everest {command}"
+    if default is None:
+        return tyro.cli(kind, args=words, prog=prog, description=told)
+    return tyro.cli(kind, args=words, prog=prog, description=told, default=default)
+
+
+def print_json(document: dict[str, Any] | list[Any]) -> None:
+    """One document on stdout, its schema first."""
+    if isinstance(document, dict):
+        document = {"schema": 1, **document}
+    json.dump(document, sys.stdout, indent=1)
+    sys.stdout.write("\n")

@@ -1,0 +1,107 @@
+"""This file decides what a film of a model's tokens shows: what is kept, what comes back."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from everest.clips import Clips
+from everest.masked import MaskedVideoAutoencoder
+from everest.report.panels import film
+from everest.run import Run, rows_of
+
+THUMBNAIL = 72  # pixels high, of a candidate frame pair
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A film and the counts it shows."""
+
+    frames: list[np.ndarray]  # (H, W, 3) uint8 each
+    visible: int
+    masked: int
+    total: int
+
+
+def show(run: Run, path: str) -> Shown:
+    """The middle clip of a video through a model; raises ValueError when it cannot be read."""
+    loader = run.loader(rows_of(path, None, None))
+    try:
+        clips = next(iter(loader.evaluation(1)))
+    finally:
+        loader.close()
+    if loader.bad:
+        raise ValueError(next(iter(loader.bad.values())))
+    return draw(run, clips)
+
+
+@torch.inference_mode()
+def draw(run: Run, clips: Clips) -> Shown:
+    """A batch of one clip -> its film."""
+    place = run.placed()
+    model = run.model.eval()
+    with place.autocast():
+        out = {name: value.cpu() for name, value in model(place.bring(clips)).items()}
+    vit = run.config.vit
+    candidates = clips.video[0].permute(1, 2, 3, 0).numpy()  # (T, H, W, C)
+    thumbnails = chosen = None
+    if "steps" in out:
+        chosen = np.zeros(len(candidates) // vit.tubelet, bool)
+        chosen[out["steps"][0].numpy()] = True
+        thumbnails = candidates[:: vit.tubelet]
+        clips = clips.at(out["steps"], vit.tubelet)
+    video = clips.video[0].permute(1, 2, 3, 0).contiguous()
+    grid = (
+        len(video) // vit.tubelet,
+        video.shape[1] // vit.patch,
+        video.shape[2] // vit.patch,
+    )
+    total = grid[0] * grid[1] * grid[2]
+    visible = out.get("visible", torch.arange(total)[None])[0]
+    masked = out.get("masked", visible[None, :0])[0]
+    scores = out["scores"][0].numpy() if "scores" in out else np.zeros(grid)
+    reconstruction = None
+    if isinstance(model, MaskedVideoAutoencoder) and "prediction.0.pixels" in out:
+        predicted = out["prediction.0.pixels"][0].float()
+        reconstruction = rebuild(model, clips, masked, predicted)
+    frames = film(
+        video.numpy(),
+        scores,
+        marked(visible, grid),
+        marked(masked, grid),
+        reconstruction,
+        chosen,
+        thumbnails,
+        tubelet=vit.tubelet,
+        patch=vit.patch,
+    )
+    return Shown(frames, len(visible), len(masked), total)
+
+
+def marked(positions: Tensor, grid: tuple[int, int, int]) -> np.ndarray:
+    flags = np.zeros(grid, bool)
+    flags.reshape(-1)[positions.numpy()] = True
+    return flags
+
+
+def rebuild(
+    model: MaskedVideoAutoencoder, clips: Clips, masked: Tensor, predicted: Tensor
+) -> np.ndarray:
+    """(T, H, W, C) uint8: the clip with the masked tokens as the model predicts them.
+
+    Predictions are normalised a token and channel: mean and spread are put back from the clip, as
+    is usual for pictures of such models.
+    """
+    config = model.config.vit
+    look = model.encoder.look(clips._replace(video=clips.video.to(next(model.parameters()).device)))
+    patches = look.patches[0].cpu().flatten(0, 2).float()  # (N, P)
+    own = patches[masked].unflatten(1, (config.channels, -1))
+    spread, mean = torch.std_mean(own, dim=2, keepdim=True)
+    values = predicted.unflatten(1, (config.channels, -1)) * spread + mean
+    patches[masked] = values.flatten(1)
+    t, h, w = look.grid
+    pixels = patches.view(t, h, w, config.channels, config.tubelet, config.patch, config.patch)
+    video = pixels.permute(0, 4, 1, 5, 2, 6, 3)  # t, frame, h, row, w, column, channel
+    shape = (t * config.tubelet, h * config.patch, w * config.patch, config.channels)
+    return video.reshape(shape).clamp(0, 255).round().to(torch.uint8).numpy()

@@ -1,0 +1,295 @@
+"""This file decides the video transformer: patches, embedding, blocks; sizes ti, s, b, l, h.
+
+B clips; C channels; T, H, W frames and pixels; t, h, w the token grid, N = t*h*w; P = C * tubelet *
+patch * patch numbers of a token's patch, ordered (channel, frame, row, column); D width; V tokens
+read. Parameter names are those of the released VideoMAE family (METHOD.md 2.7).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from everest import draw
+from everest.clips import Clips
+from everest.frames import spread
+from everest.positions import sinusoid
+from everest.selection import Grid, Look, Selection, size_of, take
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+EPS = 1e-6  # LayerNorm; METHOD.md 1.2
+# On a CPU explicit softmax beats the fused kernel while the scores of a head are few
+# (PERFORMANCE.md 6); beyond that its memory does not pay.
+EXPLICIT_SCORES = 512 * 512
+
+
+@dataclass(frozen=True)
+class VitConfig:
+    width: int
+    depth: int
+    heads: int
+    patch: int = 16  # pixels
+    tubelet: int = 2  # frames
+    channels: int = 3
+    mean: tuple[float, ...] = IMAGENET_MEAN  # of pixels in 0..1, a channel each
+    std: tuple[float, ...] = IMAGENET_STD
+    drop_path: float = 0.0  # rate of the last block; rises linearly from 0
+    norm: bool = True  # the encoder's final norm: False is the paper's choice for fine-tuning
+    pool: Literal["mean", "steps"] = "mean"  # of kept tokens; or of each time step, concatenated
+    steps: int = 8  # time steps of a clip; only "steps" pooling depends on it
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of {self.heads} heads")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) != self.channels:
+                raise ValueError(
+                    f"{name} has {len(values)} numbers for {self.channels} channels: give one each"
+                )
+
+
+SIZES: dict[str, tuple[int, int, int]] = {  # width, depth, heads
+    "vit-ti": (192, 12, 3),
+    "vit-s": (384, 12, 6),
+    "vit-b": (768, 12, 12),
+    "vit-l": (1024, 24, 16),
+    "vit-h": (1280, 32, 16),
+}
+
+
+def attend(queries: Tensor, answers: Tensor, values: Tensor) -> Tensor:
+    """(B, heads, Q, d), (B, heads, K, d) twice -> (B, heads, Q, d)."""
+    scores = queries.shape[2] * answers.shape[2]
+    if queries.device.type == "cpu" and scores <= EXPLICIT_SCORES:
+        weights = (queries * queries.shape[3] ** -0.5) @ answers.transpose(2, 3)
+        return weights.softmax(dim=-1) @ values
+    return F.scaled_dot_product_attention(queries, answers, values)
+
+
+class Attention(nn.Module):
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.q_bias = nn.Parameter(torch.zeros(width))
+        self.v_bias = nn.Parameter(torch.zeros(width))  # a key bias would cancel in the softmax
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, rows: Tensor, first: int = 0) -> Tensor:
+        """(B, N, D) -> (B, N - first, D): rows from `first` on ask, all rows answer."""
+        B, N, D = rows.shape
+        split = (self.heads, D // self.heads)
+        bias = torch.cat((self.q_bias, torch.zeros_like(self.v_bias), self.v_bias))
+        if first == 0:
+            queries, answers, values = (
+                F.linear(rows, self.qkv.weight, bias).view(B, N, 3, *split).permute(2, 0, 3, 1, 4)
+            )
+        else:
+            queries = F.linear(rows[:, first:], self.qkv.weight[:D], self.q_bias)
+            queries = queries.view(B, N - first, *split).transpose(1, 2)
+            answers, values = (
+                F.linear(rows, self.qkv.weight[D:], bias[D:])
+                .view(B, N, 2, *split)
+                .permute(2, 0, 3, 1, 4)
+            )
+        read = attend(queries, answers, values)
+        return self.proj(read.transpose(1, 2).reshape(B, N - first, D))
+
+
+class Mlp(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, 4 * width)
+        self.fc2 = nn.Linear(4 * width, width)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(rows)))
+
+
+class Block(nn.Module):
+    """Attention and an MLP, each after a norm and added to its input."""
+
+    def __init__(self, width: int, heads: int, drop_path: float = 0.0, name: str = "") -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=EPS)
+        self.attn = Attention(width, heads)
+        self.norm2 = nn.LayerNorm(width, eps=EPS)
+        self.mlp = Mlp(width)
+        self.drop_path = drop_path
+        self.name = name  # of its draws
+
+    def path(self, branch: Tensor, key: Tensor, which: str) -> Tensor:
+        """Stochastic depth: a clip skips the branch with the block's rate, else scaled up."""
+        if not (self.training and self.drop_path):
+            return branch
+        drawn = draw.uniform(key, f"path.{self.name}.{which}", 1)
+        taken = (drawn >= self.drop_path).to(branch.dtype) / (1 - self.drop_path)
+        return branch * taken.view(-1, *(1 for _ in branch.shape[1:]))
+
+    def forward(self, rows: Tensor, key: Tensor, first: int = 0) -> Tensor:
+        """(B, N, D) -> (B, N - first, D). Rows before `first` are read but not continued."""
+        rows = rows[:, first:] + self.path(self.attn(self.norm1(rows), first), key, "attention")
+        return rows + self.path(self.mlp(self.norm2(rows)), key, "mlp")
+
+    def pooled(self, rows: Tensor, key: Tensor, pool: Tensor) -> Tensor:
+        """(B, N, D), pooling weights (B, S, N) -> (B, S, D): the pooled output of the block.
+
+        fc2 is affine, so pooling comes before it: exact where a row of weights adds up to one.
+        """
+        rows = rows + self.path(self.attn(self.norm1(rows)), key, "attention")
+        hidden = F.gelu(self.mlp.fc1(self.norm2(rows)))
+        weights = pool.to(hidden.dtype)
+        branch = F.linear(weights @ hidden, self.mlp.fc2.weight) + (
+            self.mlp.fc2.bias * pool.sum(dim=-1, keepdim=True)
+        )
+        return pool @ rows.float() + self.path(branch, key, "mlp")
+
+
+def start_linear(module: nn.Module) -> None:
+    """Weights as the authors start them: xavier for Linear layers, the embedding as torch's."""
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def start_truncated(module: nn.Module) -> None:
+    """Weights as the authors start a classifier from scratch: truncated normal of 0.02."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+class PatchEmbed(nn.Module):
+    """Holds the embedding's weights under their released name; the product is `embed`'s."""
+
+    def __init__(self, config: VitConfig) -> None:
+        super().__init__()
+        size = (config.tubelet, config.patch, config.patch)
+        self.proj = nn.Conv3d(config.channels, config.width, size, stride=size)
+
+
+class VideoTransformer(nn.Module):
+    """The plain transformer over video tokens: an Encoder and a Reader (DESIGN, central types).
+
+    Any number of frames that is a multiple of the tubelet, any height and width that are multiples
+    of the patch, any channel count with its own mean and standard deviation.
+    """
+
+    positions: Tensor
+    pixel_scale: Tensor
+    pixel_shift: Tensor
+    average: Literal["softmax", "logits"] = "softmax"
+
+    def __init__(self, config: VitConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.width = config.width  # of a token
+        self.features = config.width * (config.steps if config.pool == "steps" else 1)
+        self.patch_embed = PatchEmbed(config)
+        rates = spread(0.0, config.drop_path, config.depth)
+        self.blocks = nn.ModuleList(
+            Block(config.width, config.heads, rate, str(number))
+            for number, rate in enumerate(rates)
+        )
+        self.norm: nn.Module = nn.LayerNorm(config.width, eps=EPS) if config.norm else nn.Identity()
+        area = config.tubelet * config.patch**2
+        scale = 1.0 / (255.0 * torch.tensor(config.std))
+        shift = torch.tensor(config.mean) / torch.tensor(config.std)
+        self.register_buffer("pixel_scale", scale.repeat_interleave(area), persistent=False)
+        self.register_buffer("pixel_shift", shift.repeat_interleave(area), persistent=False)
+        self.register_buffer("positions", torch.zeros(0, config.width), persistent=False)
+        self.apply(start_linear)
+
+    def grid(self, frames: int, height: int, width: int) -> Grid:
+        """The token grid of a clip; raises ValueError for sizes that leave a remainder."""
+        patch, tubelet = self.config.patch, self.config.tubelet
+        if frames % tubelet or frames < tubelet:
+            below = max(frames // tubelet, 1) * tubelet
+            raise ValueError(
+                f"--frames {frames}: must be a multiple of the tubelet, {tubelet}; nearest are "
+                f"{below} and {below + tubelet}"
+            )
+        for side in (height, width):
+            if side % patch or side < patch:
+                below = max(side // patch, 1) * patch
+                raise ValueError(
+                    f"--size {side}: must be a multiple of the patch, {patch}; nearest are "
+                    f"{below} and {below + patch}"
+                )
+        return frames // tubelet, height // patch, width // patch
+
+    def patchify(self, video: Tensor) -> Tensor:
+        """(B, C, T, H, W) uint8 -> (B, t, h, w, P) uint8."""
+        B, C, T, H, W = video.shape
+        t, h, w = self.grid(T, H, W)
+        if C != self.config.channels:
+            raise ValueError(f"the video has {C} channels, the model {self.config.channels}")
+        patch, tubelet = self.config.patch, self.config.tubelet
+        split = video.reshape(B, C, t, tubelet, h, patch, w, patch)
+        return split.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(B, t, h, w, -1)
+
+    def grey_weight(self) -> Tensor:
+        """(D, P): the embedding's weight for grey levels 0..255, normalisation folded in."""
+        return self.patch_embed.proj.weight.flatten(1) * self.pixel_scale
+
+    def embed(self, patches: Tensor) -> Tensor:
+        """(..., P) uint8 -> (..., D), before positions."""
+        weight = self.patch_embed.proj.weight.flatten(1)
+        own = self.patch_embed.proj.bias
+        assert own is not None
+        bias = own - weight @ self.pixel_shift
+        return F.linear(patches.to(weight.dtype), weight * self.pixel_scale, bias)
+
+    def look(self, clips: Clips) -> Look:
+        return Look(self.patchify(clips.video), clips.key, self.grey_weight())
+
+    def place(self, tokens: Tensor, positions: Tensor, grid: Grid) -> Tensor:
+        """Adds each token's position; positions count clip time."""
+        count = size_of(grid)
+        if len(self.positions) < count:
+            self.positions = sinusoid(count, self.width).to(tokens.device)
+        return tokens + self.positions[positions]
+
+    def encode(self, tokens: Tensor, positions: Tensor, grid: Grid, key: Tensor) -> Tensor:
+        """(B, V, D) -> (B, V, D), before the final norm."""
+        rows = self.place(tokens, positions, grid)
+        for block in self.blocks:
+            rows = block(rows, key)
+        return rows
+
+    def pooling(self, positions: Tensor, grid: Grid) -> Tensor:
+        """(B, V) -> weights (B, S, V): S is 1, or a time step each (all 0 where it kept none)."""
+        if self.config.pool == "mean":
+            return torch.full_like(positions, 1 / positions.shape[1], dtype=torch.float32)[:, None]
+        steps = torch.arange(self.config.steps, device=positions.device)[:, None]
+        belongs = (positions // (grid[1] * grid[2]))[:, None] == steps  # (B, S, V)
+        return belongs / belongs.sum(dim=2, keepdim=True).clamp_min(1)
+
+    def forward(self, clips: Clips, look: Look | None, selection: Selection | None) -> Tensor:
+        """-> (B, features): the tokens read, pooled."""
+        look = look or self.look(clips)
+        if self.config.pool == "steps" and look.grid[0] != self.config.steps:
+            raise ValueError(
+                f"the clip has {look.grid[0]} time steps, and --pool steps was built for "
+                f"{self.config.steps}: keep --frames, or use --pool mean"
+            )
+        rows = look.patches.flatten(1, 3)
+        if selection is None:
+            positions = torch.arange(rows.shape[1], device=rows.device).expand(len(rows), -1)
+        else:
+            positions = selection.visible
+            rows = take(rows, positions)
+        rows = self.place(self.embed(rows), positions, look.grid)
+        pool = self.pooling(positions, look.grid)
+        for block in self.blocks[:-1]:
+            rows = block(rows, clips.key)
+        last = self.blocks[-1]
+        assert isinstance(last, Block)
+        if self.config.norm:
+            return (pool @ self.norm(last(rows, clips.key)).float()).flatten(1)
+        return last.pooled(rows, clips.key, pool).flatten(1)
