@@ -128,6 +128,8 @@ def select_frames(
 def pixel_patches(video: Tensor, *, patch: int = 16, tubelet: int = 2) -> Tensor:
     """Embeddings where there is no model: (B, C, T, H, W) -> (B, t, h, w, C*tubelet*patch*patch)
     float32 in 0..1 (uint8 is divided by 255). Raises ValueError for sizes with a remainder."""
+    if video.ndim != 5:
+        raise ValueError(f"video of shape {tuple(video.shape)}: give (B, C, T, H, W)")
     B, C, T, H, W = video.shape
     if T % tubelet or H % patch or W % patch:
         raise ValueError(

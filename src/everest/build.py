@@ -4,11 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
-
 from everest.classify import SingleLabel, VideoClassifier
 from everest.config import ModelConfig, SelectConfig, configure
-from everest.convert.read import WeightsError
+from everest.convert.read import WeightsError, read_tensors
 from everest.masked import Decoder, DecoderConfig, MaskedVideoAutoencoder
 from everest.pairs import InformativePairs
 from everest.recipe import FinetuneRecipe, PretrainRecipe, Recipe, changed, validate
@@ -117,7 +115,7 @@ def read_config(folder: Path) -> ModelConfig:
     path = folder / "config.json"
     try:
         return ModelConfig.from_json(json.loads(path.read_text()))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"{path}: not a model's config ({error})") from error
 
 
@@ -128,7 +126,7 @@ def from_pretrained(folder: str | Path) -> Model:
     model = build(config)
     path = folder / "model.safetensors"
     try:
-        model.load_state_dict(load_file(path))
-    except (OSError, RuntimeError, ValueError) as error:
+        model.load_state_dict(read_tensors(path))
+    except RuntimeError as error:
         raise WeightsError(f"{path}: does not hold this model ({error})") from error
     return model.eval()

@@ -22,6 +22,14 @@ def nothing() -> None:
     pass
 
 
+def opened(kept: Path) -> np.ndarray | None:
+    """The frames in a file; None where there is none, or a damaged one."""
+    try:
+        return np.load(kept, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return None
+
+
 class FrameCache:
     """Reads frames of videos, through a folder of decoded ones if it has one."""
 
@@ -42,11 +50,12 @@ class FrameCache:
         if self.folder is None:
             return video.read(path, indices, short_side=short_side, alive=alive)
         kept = self.place(path, short_side)
-        if not kept.exists():
+        frames = opened(kept)
+        if frames is None:
             frames = self.decode(path, short_side, alive)
-            if frames is None or not self.keep(frames, kept):
+            if frames is None:
                 return video.read(path, indices, short_side=short_side, alive=alive)
-        frames = np.load(kept, mmap_mode="r")
+            self.keep(frames, kept)
         return frames[np.minimum(indices, len(frames) - 1)]
 
     def place(self, path: str, short_side: int | None) -> Path:
@@ -77,8 +86,8 @@ class FrameCache:
         assert self.folder is not None
         return sum(file.stat().st_size for file in Path(self.folder).glob("*/*.npy"))
 
-    def keep(self, frames: np.ndarray, place: Path) -> bool:
-        """Writes the frames; False where the disk has no room, so that the run goes on without."""
+    def keep(self, frames: np.ndarray, place: Path) -> None:
+        """Writes the frames; where the disk has no room, the run goes on without."""
         temporary = None
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -91,5 +100,4 @@ class FrameCache:
             if temporary is not None:
                 with suppress(OSError):
                     os.unlink(temporary)
-            return False
-        return True
+            self.used = self.limit_bytes  # no other video is decoded whole in vain

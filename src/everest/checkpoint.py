@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from everest.convert.read import WeightsError
 
+FILES = ("model.safetensors", "optimizer.safetensors", "loop.json")  # of a state
 KEPT = 2  # states on disk: the last one, and the one before should the last be damaged
 
 
@@ -123,7 +124,7 @@ def load_state(folder: Path) -> State | None:
     for path in states(folder):
         try:
             return read_state(path, "; ".join(problems) or None)
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             problems.append(f"{path}: damaged ({error}), the one before is used")
     if problems:
         raise WeightsError(f"no state in {folder} can be read: {'; '.join(problems)}")
@@ -132,8 +133,8 @@ def load_state(folder: Path) -> State | None:
 
 def read_state(path: Path, warning: str | None) -> State:
     manifest = json.loads((path / "manifest.json").read_text())
-    for name, digest in manifest.items():
-        if digest_of(path / name) != digest:
+    for name in FILES:
+        if digest_of(path / name) != manifest[name]:
             raise ValueError(f"{name} is not what was written")
     return State(
         int(path.name[5:]),

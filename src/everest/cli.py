@@ -1,6 +1,7 @@
 """This file decides which command runs; a command's own imports are in its file."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -61,6 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(name: str, rest: list[str], debug: bool) -> int:
+    # Threads that spin while they wait make a step ten times slower when anything else runs on
+    # the machine (benchmarks/results/main-job.md); read when torch is loaded, so set before.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from everest.stopping import Stopped
 
     command = importlib.import_module(f"everest.commands.{name}")
@@ -75,6 +79,11 @@ def run(name: str, rest: list[str], debug: bool) -> int:
         if debug:
             raise
         return refuse(f"out of memory: {error}", code=1)
+    except OSError as error:
+        if debug:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        return refuse(f"{place}{error.strerror or error}", code=1)
     except ValueError as error:
         if debug:
             raise

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from everest import checkpoint
 from everest.clips import Clips
+from everest.convert.read import WeightsError
 from everest.folder import RunFolder
 from everest.machine import Machine
 from everest.optim import Schedule
@@ -27,6 +28,8 @@ NON_FINITE_LIMIT = 10  # steps in a row
 class NotFinite(ValueError):
     """Training that has gone astray: too many steps in a row without a finite gradient."""
 
+    exit_code = 1  # the work had begun
+
 
 class Batches(Protocol):
     """What brings the clips of an epoch."""
@@ -34,6 +37,10 @@ class Batches(Protocol):
     waited: float
 
     def epoch(self, epoch: int, batch: int, *, start: int = 0) -> Iterator[Clips]: ...
+
+    def set_aside(self) -> dict[str, list[Any]]: ...
+
+    def restore(self, aside: dict[str, list[Any]]) -> None: ...
 
 
 @dataclass
@@ -51,7 +58,7 @@ class Loop:
     best: float | None = None
     best_epoch: int | None = None
     sizes: dict[str, int] = field(default_factory=dict)  # of log files at this step, bytes
-    bad: dict[str, str] = field(default_factory=dict)  # path -> why
+    bad: dict[str, list[Any]] = field(default_factory=dict)  # what Loader.set_aside() told
 
 
 @dataclass(frozen=True)
@@ -126,6 +133,7 @@ def step(job: Job, loop: Loop, clips: Clips) -> dict[str, float]:
         group["lr"] = rate * group["scale"]
     job.optimizer.zero_grad(set_to_none=True)
     loss = clips.weight.new_zeros(())
+    before = [(buffer, buffer.clone()) for buffer in kept_buffers(job.model)]
     if clips_read > 0:
         loss = backward(job, clips, clips_read)
         norm = norm_of(job)
@@ -136,6 +144,8 @@ def step(job: Job, loop: Loop, clips: Clips) -> dict[str, float]:
             loop.loss_sum += loss.item() * clips_read
             loop.clip_sum += clips_read
         else:
+            for buffer, value in before:
+                buffer.copy_(value)
             loop.skipped += 1
             loop.skipped_in_row += 1
     loop.step += 1
@@ -164,6 +174,12 @@ def backward(job: Job, clips: Clips, clips_read: float) -> Tensor:
         weighted.backward()
         total += weighted.detach()
     return total
+
+
+def kept_buffers(model: nn.Module) -> list[Tensor]:
+    """What a forward pass moves and a state holds, such as a norm's running mean."""
+    kept = model.state_dict().keys()
+    return [buffer for name, buffer in model.named_buffers() if name in kept]
 
 
 def norm_of(job: Job) -> float:
@@ -232,6 +248,7 @@ def end_epoch(job: Job, loop: Loop, clock: Clock) -> None:
 def save(job: Job, loop: Loop) -> None:
     for name in ("metrics.jsonl",):
         loop.sizes[name] = job.folder.size(name)
+    loop.bad = job.batches.set_aside()
     checkpoint.save_state(job.folder.state, loop.step, job.model, job.optimizer, asdict(loop))
     job.model.save_pretrained(job.folder.weights("last"))  # type: ignore[operator]
 
@@ -244,8 +261,15 @@ def resumed(job: Job) -> Loop | None:
     state = checkpoint.load_state(job.folder.state)
     if state is None:
         return None
-    checkpoint.restore(state, job.model, job.optimizer)
-    loop = Loop(**state.loop)
+    try:
+        checkpoint.restore(state, job.model, job.optimizer)
+        loop = Loop(**state.loop)
+    except (RuntimeError, TypeError, KeyError, ValueError) as error:
+        raise WeightsError(
+            f"{job.folder.state}: saved by another version of everest ({error}); go on with that "
+            f"one, or start anew with another --out"
+        ) from error
+    job.batches.restore(loop.bad)
     for name, size in loop.sizes.items():
         job.folder.cut(name, size)
     if state.warning:

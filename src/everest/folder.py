@@ -5,6 +5,7 @@ import os
 import platform
 import shlex
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -14,7 +15,7 @@ from typing import Any
 from everest.checkpoint import write_text
 from everest.version import __version__
 
-OWN = ("recipe.json", "metrics.jsonl", "state", "weights")  # marks a folder as a run of ours
+OWN = ("recipe.json", "metrics.jsonl", "state", "weights", "log.txt")  # marks a run of ours
 
 
 class FolderError(ValueError):
@@ -50,10 +51,14 @@ class RunFolder:
             nearest = nearest.parent
         if not nearest.is_dir():
             raise FolderError(f"--out {self.path}: {nearest} is a file; give a folder")
-        if not os.access(nearest, os.W_OK | os.X_OK):
+        try:
+            # Permission bits tell root and network disks nothing: a file without a name does.
+            tempfile.TemporaryFile(dir=nearest).close()
+        except OSError as error:
             raise FolderError(
-                f"--out {self.path}: {nearest} cannot be written; give a folder you own"
-            )
+                f"--out {self.path}: {nearest} cannot be written ({error.strerror}); give a "
+                f"folder you own"
+            ) from error
         if self.path.exists() and any(self.path.iterdir()):
             if overwrite:
                 self.refuse_foreign()

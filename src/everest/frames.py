@@ -30,7 +30,7 @@ def drawn_end(total: int, frames: int, stride: float, place: float) -> list[int]
 
     A shorter video gives its frames at the stride, then the last one repeated.
     """
-    span = int(frames * stride)
+    span = max(int(frames * stride), 1)
     if total > span:
         end = span + int(place * (total - span))
         return [min(int(at), end - 1) for at in spread(end - span, end, frames)]

@@ -9,9 +9,11 @@ from everest.choosing import choose_recipe
 from everest.console import Console
 from everest.folder import RunFolder
 from everest.index import read_index
+from everest.outcome import Outcome
+from everest.preparing import Settings
 from everest.recipe import FinetuneRecipe, PretrainRecipe
 from everest.starting import Weights, read_start
-from everest.training import Outcome, Settings, run_finetune, run_pretrain
+from everest.training import run_finetune, run_pretrain
 
 
 @dataclass(frozen=True)

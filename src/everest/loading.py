@@ -8,7 +8,7 @@ slot as zeros with weight 0, and is listed.
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -59,10 +59,18 @@ class Loader:
     cache: str | None = None
     clips_per_video: int | Literal["auto"] = 1
     bad: dict[int, str] = field(default_factory=dict)  # row -> why
+    failed: dict[int, int] = field(default_factory=dict)  # row found bad in training -> its epoch
     waited: float = 0.0  # seconds that training waited for clips
 
     def __post_init__(self) -> None:
-        self.bad.update({number: row.bad for number, row in enumerate(self.rows) if row.bad})
+        if self.workers < 0:
+            raise ValueError(
+                f"--workers {self.workers}: give the number of processes that read videos; 0 reads "
+                f"them in the main one"
+            )
+        for number, row in enumerate(self.rows):
+            if row.bad or not row.frames:
+                self.bad[number] = row.bad or "holds no frame"
         self.reader = Workers(
             ClipReader(FrameCache(self.cache)), count=self.workers, deadline=DEADLINE
         )
@@ -85,10 +93,32 @@ class Loader:
     def close(self) -> None:
         self.reader.close()
 
+    def bad_files(self) -> list[dict[str, str]]:
+        """{path, reason} of each file that could not be read; the reason without the path."""
+        found = {self.rows[number].path: why for number, why in self.bad.items()}
+        return [
+            {"path": path, "reason": why.removeprefix(path).lstrip(": ") or why}
+            for path, why in sorted(found.items())
+        ]
+
+    def set_aside(self) -> dict[str, list[Any]]:
+        """Rows that failed while they were read -> [why, epoch]; a saved state holds them."""
+        return {str(number): [self.bad[number], epoch] for number, epoch in self.failed.items()}
+
+    def restore(self, aside: dict[str, list[Any]]) -> None:
+        """Sets aside what `set_aside` told before a resume."""
+        for number, (why, epoch) in aside.items():
+            self.bad[int(number)], self.failed[int(number)] = why, epoch
+
+    def is_known_bad(self, number: int, epoch: int) -> bool:
+        """Whether a row is not tried: it was found bad before this epoch. Within the epoch it goes
+        on being tried, or how far ahead the processes read would decide what is."""
+        return number in self.bad and self.failed.get(number, -1) < epoch
+
     def training_item(self, number: int, view: int, epoch: int) -> Item:
         row, sampling = self.rows[number], self.sampling
         key = keys.make_key(sampling.seed, epoch, number, view)
-        if number in self.bad or not row.frames:
+        if self.is_known_bad(number, epoch):
             return Item(number, key, None)
         first, count = frames.span_of(row.frames, row.fps, row.start, row.end)
         place = keys.uniform(key, "clip.start")
@@ -100,7 +130,7 @@ class Loader:
     def evaluation_items(self, views: int, crops: int) -> Iterator[Item]:
         sampling = self.sampling
         for number, row in enumerate(self.rows):
-            if number in self.bad or not row.frames:
+            if number in self.bad:
                 for view in range(views * crops):
                     yield Item(number, keys.make_key(sampling.seed, -1, number, view), None)
                 continue
@@ -122,14 +152,17 @@ class Loader:
         steps = len(order) // batch
         chosen = order[start * batch : steps * batch]
         yield from self.batches(
-            (self.training_item(*self.views[place], epoch) for place in chosen), batch
+            (self.training_item(*self.views[place], epoch) for place in chosen), batch, epoch
         )
 
     def evaluation(self, batch: int, *, views: int = 1, crops: int = 1) -> Iterator[Clips]:
         """Every row's views once, in order; the last batch may be smaller."""
         yield from self.batches(self.evaluation_items(views, crops), batch)
 
-    def batches(self, items: Iterable[Item], batch: int) -> Iterator[Clips]:
+    def batches(
+        self, items: Iterable[Item], batch: int, epoch: int | None = None
+    ) -> Iterator[Clips]:
+        """The clips of the items in their order, `batch` at a time."""
         pending: list[Item] = []
 
         def requests() -> Iterator[Request]:
@@ -154,6 +187,8 @@ class Loader:
                     break
                 if isinstance(result, Failure):
                     self.bad[item.row] = result.reason
+                    if epoch is not None:
+                        self.failed.setdefault(item.row, epoch)
                     ready.append((item, None))
                 else:
                     ready.append((item, result))

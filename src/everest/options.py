@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import tyro
@@ -25,6 +26,14 @@ def parse(
     if default is None:
         return tyro.cli(kind, args=words, prog=prog, description=told)
     return tyro.cli(kind, args=words, prog=prog, description=told, default=default)
+
+
+def check_place(path: Path, option: str) -> None:
+    """Refuses, before any work, a file that cannot be written there: ValueError."""
+    if path.is_dir():
+        raise ValueError(f"{option} {path}: is a folder; give a file in it")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"{option} {path}: there is no folder {path.absolute().parent}; make it")
 
 
 def print_json(document: dict[str, Any] | list[Any]) -> None:

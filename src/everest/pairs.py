@@ -42,7 +42,7 @@ class InformativePairs:
     """Chooses tau of alpha * tau candidate time steps by the number of ReRo tokens in each."""
 
     def __init__(self, alpha: float = 1.5, keep: Budget = 0.3) -> None:
-        if not alpha >= 1.0:
+        if not 1.0 <= alpha < math.inf:
             raise ValueError(f"--alpha {alpha}: candidates over frames, at least 1.0 (paper: 1.5)")
         self.alpha = alpha
         self.keep = keep  # its own, whatever the selector's

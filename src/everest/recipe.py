@@ -157,6 +157,7 @@ def changed(recipe: AnyRecipe, **fields: Any) -> AnyRecipe:
 def from_json(kind: type[Recipe], content: dict[str, Any], source: str) -> Recipe:
     """A recipe as `to_json` wrote it; raises RecipeError for another job or unknown fields."""
     content = dict(content)
+    content.pop("named", None)  # a run folder's recipe.json tells which recipe it came from
     job = content.pop("job", JOBS[kind])
     if job != JOBS[kind]:
         raise RecipeError(f"{source}: a recipe for {job}, not for {JOBS[kind]}")

@@ -58,6 +58,39 @@ RECIPES: dict[str, NamedRecipe] = {
             optim=Optim(lr=5e-4, min_lr=1e-6, betas=(0.9, 0.999), warmup=5, layer_decay=0.7),
         ),
     ),
+    "demo": NamedRecipe(
+        "What `everest demo` trains on the clips it makes: 64 pixels, a 4-block model, minutes on "
+        "two cores (benchmarks/results/main-job.md).",
+        PretrainRecipe(
+            model="128x4x4",
+            size=64,
+            stride=1,
+            crop="center",
+            decoder_width=64,
+            decoder_depth=2,
+            epochs=28,
+            batch_size=16,
+            optim=Optim(lr=2.4e-2, min_lr=2.4e-4, warmup_share=0.05, clip_grad=1.0),
+        ),
+        FinetuneRecipe(
+            model="128x4x4",
+            size=64,
+            stride=1,
+            crop="center",
+            epochs=4,
+            eval_every=1,
+            batch_size=16,
+            pool="steps",
+            head_norm="batch",
+            encoder_norm="keep",
+            head_scale=1.0,
+            drop_path=0.0,
+            smoothing=0.0,
+            optim=Optim(
+                lr=1.6e-2, min_lr=0.0, betas=(0.9, 0.999), warmup_share=0.1, clip_grad=5.0
+            ),
+        ),
+    ),
     "small-data": NamedRecipe(
         "For some hundreds to thousands of clips on one machine (SMALL_DATA.md, "
         "benchmarks/results/main-job.md): a 6-block model, 16 frames of 96 pixels, crops by "

@@ -13,6 +13,7 @@ from everest.classify import VideoClassifier
 from everest.config import ModelConfig
 from everest.convert.infer import infer_config
 from everest.convert.read import WeightsError, read_weights
+from everest.entries import shown
 from everest.folder import RunFolder
 from everest.index import Row, read_index
 from everest.loading import Loader
@@ -156,12 +157,11 @@ class Run:
                     counts[number] += 1
         finally:
             loader.close()
-        bad = [{"path": rows[number].path, "reason": why} for number, why in loader.bad.items()]
         averaged = [
             None if total is None else (total / count).astype(np.float32)
             for total, count in zip(sums, counts, strict=True)
         ]
-        return averaged, bad
+        return averaged, loader.bad_files()
 
     def predict(
         self,
@@ -173,7 +173,7 @@ class Run:
         """[(label, probability), ...] of one file, likeliest first; windows are averaged."""
         guesses, bad = self.guesses(videos, window=window, hop=hop)
         if not guesses:
-            raise ValueError(bad[0]["reason"])
+            raise ValueError(f"{shown(bad[0]['path'])}: {shown(bad[0]['reason'])}")
         column = next(iter(guesses[0].labels))
         sums: dict[str, float] = {}
         for guess in guesses:
@@ -211,8 +211,7 @@ class Run:
                 ranked = np.argsort(-shares, kind="stable")
                 labels[column] = [(names[at], float(shares[at])) for at in ranked]
             guesses.append(Guess(rows[number].path, *span_seconds(rows[number]), labels))
-        bad = [{"path": rows[number].path, "reason": why} for number, why in loader.bad.items()]
-        return guesses, bad
+        return guesses, loader.bad_files()
 
 
 def default_keep(config: ModelConfig) -> Budget:

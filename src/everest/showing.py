@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from everest.clips import Clips
+from everest.entries import shown
 from everest.masked import MaskedVideoAutoencoder
 from everest.report.panels import film
 from everest.run import Run, rows_of
@@ -32,7 +33,8 @@ def show(run: Run, path: str) -> Shown:
     finally:
         loader.close()
     if loader.bad:
-        raise ValueError(next(iter(loader.bad.values())))
+        entry = loader.bad_files()[0]
+        raise ValueError(f"{shown(entry['path'])}: {shown(entry['reason'])}")
     return draw(run, clips)
 
 

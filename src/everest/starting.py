@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from everest.build import read_config
 from everest.config import ModelConfig
-from everest.convert.read import WeightsError, read_weights
+from everest.convert.read import WeightsError, read_tensors, read_weights
 from everest.folder import RunFolder
 
 
@@ -47,7 +46,7 @@ def read_start(source: str) -> Weights:
         named = None
         if (path / "recipe.json").is_file():
             named = RunFolder(path).read_json("recipe.json").get("named")
-        tensors = load_file(export / "model.safetensors")
+        tensors = read_tensors(export / "model.safetensors")
         return Weights(source, config.kind, tensors, config, named)
     family, tensors = read_weights(path)
     return Weights(source, family.kind, tensors, None)

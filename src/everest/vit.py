@@ -217,8 +217,9 @@ class VideoTransformer(nn.Module):
         for side in (height, width):
             if side % patch or side < patch:
                 below = max(side // patch, 1) * patch
+                given = f"{side}:" if height == width else f"{height}x{width}: {side}"
                 raise ValueError(
-                    f"--size {side}: must be a multiple of the patch, {patch}; nearest are "
+                    f"--size {given} must be a multiple of the patch, {patch}; nearest are "
                     f"{below} and {below + patch}"
                 )
         return frames // tubelet, height // patch, width // patch

@@ -41,6 +41,7 @@ def run(words: list[str]) -> int:
     options = parse(Options, words, "embed", examples=EXAMPLES)
     from everest.console import Console
     from everest.embeddings import check_ending
+    from everest.entries import shown
     from everest.run import load
 
     check_ending(options.out)
@@ -53,7 +54,7 @@ def run(words: list[str]) -> int:
         workers=options.workers,
     )
     for entry in found.bad:
-        console.warn(entry["reason"])
+        console.warn(f"{shown(entry['path'])}: {shown(entry['reason'])}")
     if not len(found.vectors):
         raise ValueError("no video could be read: nothing was written")
     found.save(options.out)

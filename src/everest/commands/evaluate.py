@@ -43,6 +43,8 @@ class Options:
     """Predictions of every clip; in the run folder where not given."""
     label: str | None = None
     """Label columns of a .csv, separated by commas; the model's own where not given."""
+    split: float | None = None
+    """The --split that the model was trained with, where the source has none."""
     batch_size: int = 16
     workers: int = 0
     device: str = "auto"
@@ -52,18 +54,33 @@ class Options:
 
 def run(words: list[str]) -> int:
     options = parse(Options, words, "evaluate", examples=EXAMPLES)
-    from everest.classify import VideoClassifier
     from everest.console import Console
+
+    documents = evaluate(options, Console(to_stderr=options.json))
+    if options.json:
+        first = documents[0]
+        print_json({**first, "compare": documents} if options.compare_keep else first)
+    return 0
+
+
+def evaluate(options: Options, console: "Console") -> list[dict[str, Any]]:
+    """A document a share of kept tokens; raises ValueError for what cannot be evaluated."""
+    from everest.classify import VideoClassifier
     from everest.index import read_index
     from everest.run import load
 
-    console = Console(to_stderr=options.json)
     run = load(options.run, device=options.device)
     if not isinstance(run.model, VideoClassifier):
         raise ValueError(f"{options.run}: a pre-trained autoencoder; fine-tune it, then evaluate")
     views, crops = views_of(options.views)
     columns = options.label.split(",") if options.label else columns_asked(run)
-    index = read_index(options.data, label=columns, labelled=True, allow_unseen=True)
+    index = read_index(
+        options.data,
+        label=columns,
+        labelled=True,
+        split=options.split,
+        allow_unseen=True,
+    )
     rows, part = part_of(index, options.part)
     rows = with_model_classes(rows, index, run)
     console.say(f"{len(rows)} clips ({part}), {views} x {crops} views")
@@ -74,10 +91,7 @@ def run(words: list[str]) -> int:
     for keep in keeps or [None]:
         run.keep(keep)
         documents.append(measure(run, rows, keep, options, (views, crops), console))
-    if options.json:
-        first = documents[0]
-        print_json({**first, "compare": documents} if options.compare_keep else first)
-    return 0
+    return documents
 
 
 def columns_asked(run: "Run") -> list[str]:
@@ -151,8 +165,9 @@ def measure(
     console: "Console",
 ) -> dict[str, Any]:
     from everest.config import SelectConfig
-    from everest.console import percent, plain
+    from everest.console import percent
     from everest.cost import cost_of
+    from everest.entries import shown
     from everest.evaluating import predict_rows
     from everest.metrics import accuracy
 
@@ -166,8 +181,8 @@ def measure(
     finally:
         loader.close()
     speed = len(found.rows) / max(time.perf_counter() - begun, 1e-9)
-    for why in list(loader.bad.values())[:5]:
-        console.warn(plain(why))
+    for entry in loader.bad_files()[:5]:
+        console.warn(f"{shown(entry['path'])}: {shown(entry['reason'])}")
     config = run.config
     if keep is not None:
         name = "all" if keep == 1.0 and isinstance(keep, float) else config.select.name

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from everest.options import parse, print_json
+from everest.options import check_place, parse, print_json
 
 if TYPE_CHECKING:
     from everest.run import Guess, Run
@@ -58,39 +58,46 @@ def run(words: list[str]) -> int:
     options = parse(Options, words, "predict", examples=EXAMPLES)
     from everest.run import load
 
+    if options.annotate is not None:
+        if options.annotate.suffix.lower() != ".mp4":
+            raise ValueError(f"--annotate {options.annotate}: give a file that ends in .mp4")
+        check_place(options.annotate, "--annotate")
+    if options.csv is not None:
+        check_place(options.csv, "--csv")
     run = load(options.run, device=options.device)
     run.keep(options.keep)
-    if options.annotate is not None and options.annotate.suffix.lower() != ".mp4":
-        raise ValueError(f"--annotate {options.annotate}: give a file that ends in .mp4")
-    with named(options.videos) as videos:
-        return predict(run, videos, options)
+    with in_files(options.videos) as (videos, names):
+        return predict(run, videos, names, options)
 
 
 @contextmanager
-def named(videos: tuple[str, ...]) -> Iterator[list[str]]:
-    """The sources, with what comes from standard input in a file for a while."""
+def in_files(videos: tuple[str, ...]) -> Iterator[tuple[list[str], dict[str, str]]]:
+    """(the sources, other names of files); what comes from standard input is a file for a while."""
     if "-" not in videos:
-        yield list(videos)
+        yield list(videos), {}
         return
     descriptor, path = tempfile.mkstemp(prefix="standard-input-", suffix=".mp4")
     try:
         with os.fdopen(descriptor, "wb") as file:
             while block := sys.stdin.buffer.read(BLOCK):
                 file.write(block)
-        yield [path if video == "-" else video for video in videos]
+        yield [path if video == "-" else video for video in videos], {path: "-"}
     finally:
         os.unlink(path)
 
 
-def predict(run: "Run", videos: list[str], options: Options) -> int:
+def predict(run: "Run", videos: list[str], names: dict[str, str], options: Options) -> int:
     from everest.console import Console, percent
+    from everest.entries import shown
 
     console = Console(to_stderr=options.json)
-    guesses, bad = run.guesses(
+    found, bad = run.guesses(
         videos, window=options.window, hop=options.hop, workers=options.workers
     )
+    guesses = [guess._replace(path=names.get(guess.path, guess.path)) for guess in found]
     for entry in bad:
-        console.warn(entry["reason"])
+        name = names.get(entry["path"], entry["path"])
+        console.warn(f"{shown(name)}: {shown(entry['reason'])}")
     if not guesses:
         raise ValueError("no video could be read: nothing to predict")
     if not options.json:
@@ -99,7 +106,7 @@ def predict(run: "Run", videos: list[str], options: Options) -> int:
             for column, labels in guess.labels.items():
                 told = ", ".join(f"{label} {percent(p)}" for label, p in labels[: options.top])
                 name = f" {column}:" if len(guess.labels) > 1 else ":"
-                console.say(f"{guess.path}{span}{name} {told}")
+                console.say(f"{shown(guess.path)}{span}{name} {told}")
     if options.csv is not None:
         write_csv(guesses, options.csv)
     if options.annotate is not None:
@@ -108,7 +115,7 @@ def predict(run: "Run", videos: list[str], options: Options) -> int:
         paths = {guess.path for guess in guesses}
         if len(paths) != 1:
             raise ValueError(f"--annotate: one video at a time; these are {len(paths)}")
-        annotate(guesses, options.annotate)
+        annotate(found, options.annotate)
         console.say(f"{options.annotate}: the video with its labels")
     if options.json:
         print_json([entry for guess in guesses for entry in documents(guess, options.top)])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tyro
 
-from everest.options import parse
+from everest.options import check_place, parse
 
 SUMMARY = "a picture of what the model looks at"
 EXAMPLES = (
@@ -39,6 +39,7 @@ def run(words: list[str]) -> int:
 
     if options.out.suffix.lower() not in ENDINGS:
         raise ValueError(f"--out {options.out}: a film ends in {', '.join(ENDINGS)}")
+    check_place(options.out, "--out")
     run = load(options.run, device=options.device)
     if options.keep is not None and run.kind == "autoencoder":
         raise ValueError("--keep: an autoencoder shows what it hides; its own keep is used")
