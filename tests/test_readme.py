@@ -62,7 +62,7 @@ def shell_lines() -> Iterator[str]:
 
 def commands() -> list[str]:
     """Every use of `everest` in a shell block, once each."""
-    parts = (part.strip() for line in shell_lines() for part in line.split("|"))
+    parts = (part.strip() for line in shell_lines() for part in re.split(r"\||>", line))
     return sorted({part for part in parts if part.split(" ")[0] == "everest"})
 
 
@@ -162,7 +162,8 @@ def test_links_between_the_pages_lead_somewhere() -> None:
 
 def test_the_architecture_names_every_module() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    told = set(re.findall(r"^\| `([\w/]+)\.py` \|", text, re.MULTILINE))
+    named = re.findall(r"^\| `([\w/]+)\.py` \|", text, re.MULTILINE)
+    told = {name.removesuffix("/__init__") for name in named}
     found = pkgutil.walk_packages(everest.__path__, "everest.")
     modules = {module.name.removeprefix("everest.").replace(".", "/") for module in found}
     packages = {name for name in modules if any(m.startswith(f"{name}/") for m in modules)}

@@ -62,22 +62,22 @@ RECIPES: dict[str, NamedRecipe] = {
         "What `everest demo` trains on the clips it makes: 64 pixels, a 4-block model, minutes on "
         "two cores (benchmarks/results/main-job.md).",
         PretrainRecipe(
-            model="128x4x4",
+            model="128x4x2",
             size=64,
             stride=1,
             crop="center",
-            decoder_width=64,
+            decoder_width=96,
             decoder_depth=2,
             epochs=28,
             batch_size=16,
             optim=Optim(lr=2.4e-2, min_lr=2.4e-4, warmup_share=0.05, clip_grad=1.0),
         ),
         FinetuneRecipe(
-            model="128x4x4",
+            model="128x4x2",
             size=64,
             stride=1,
             crop="center",
-            epochs=4,
+            epochs=3,
             eval_every=1,
             batch_size=16,
             pool="steps",
@@ -86,9 +86,7 @@ RECIPES: dict[str, NamedRecipe] = {
             head_scale=1.0,
             drop_path=0.0,
             smoothing=0.0,
-            optim=Optim(
-                lr=1.6e-2, min_lr=0.0, betas=(0.9, 0.999), warmup_share=0.1, clip_grad=5.0
-            ),
+            optim=Optim(lr=1.6e-2, min_lr=0.0, betas=(0.9, 0.999), warmup_share=0.1, clip_grad=5.0),
         ),
     ),
     "small-data": NamedRecipe(

@@ -101,7 +101,7 @@ def made_videos(demo: Demo, options: Options) -> None:
     )
     listed = str(make_samples(clips, train=TRAIN, val=VAL, test=TEST))
     demo.step("check", "check", listed)
-    recipe = ["--recipe", "demo"]
+    recipe = ["--recipe", "demo", "--cache", demo.place("cache")]
     pretrain(demo, options, [listed], recipe)
     classify(demo, options, [listed], recipe)
 
@@ -112,7 +112,8 @@ def own_videos(demo: Demo, options: Options) -> None:
     sources = list(options.videos)
     demo.step("check", "check", *sources)
     bare = read_index(sources, labelled=False)
-    pretrain(demo, options, sources, budget(PRETRAIN_CLIPS, len(bare.rows)))
+    cache = ["--cache", demo.place("cache")]
+    pretrain(demo, options, sources, [*budget(PRETRAIN_CLIPS, len(bare.rows)), *cache])
     try:
         index = read_index(sources, labelled=True, split=float(SPLIT))
     except SourceError as error:
@@ -120,7 +121,7 @@ def own_videos(demo: Demo, options: Options) -> None:
         demo.console.title(f"stopped here, there are no labels to learn: {error}")
         demo.console.say("fine-tuning takes a folder per class, or a .csv with path,label")
         return
-    words = budget(FINETUNE_CLIPS, len(index.part("train").rows))
+    words = [*budget(FINETUNE_CLIPS, len(index.part("train").rows)), *cache]
     if not any(row.split for row in read_index(sources, labelled=True, allow_unseen=True).rows):
         words += ["--split", SPLIT]
     classify(demo, options, sources, words)
