@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from everest import checkpoint
+from everest import checkpoint, tensors
 from everest.checkpoint import KEPT, load_state, restore, save_state, states, write_text
 from everest.convert.read import WeightsError
 from tiny import contents
@@ -169,7 +170,7 @@ def test_a_save_that_is_cut_off_anywhere_leaves_a_whole_state(
 
     monkeypatch.setattr(os, "replace", watched(os.replace))
     monkeypatch.setattr(os, "fsync", watched(os.fsync))
-    monkeypatch.setattr(checkpoint, "save_file", watched(checkpoint.save_file))
+    monkeypatch.setattr(tensors, "save_file", watched(tensors.save_file))
     monkeypatch.setattr(Path, "write_text", watched(Path.write_text))
     monkeypatch.setattr(shutil, "rmtree", watched(shutil.rmtree))
 
@@ -210,10 +211,10 @@ def test_a_full_disk_leaves_the_states_that_are_there(
     before = contents(tmp_path)
 
     def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
-    with pytest.raises(OSError, match="No space"):
+    monkeypatch.setattr(tensors, "save_file", full)
+    with pytest.raises(OSError, match=r"model\.safetensors: cannot be written .*No space"):
         save_state(tmp_path, 2, *trained(), LOOP)
     kept = {name: value for name, value in contents(tmp_path).items() if ".part" not in name}
     assert kept == before

@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from everest.convert.read import WeightsError
+from everest.tensors import write_tensors
 
 FILES = ("model.safetensors", "optimizer.safetensors", "loop.json")  # of a state
 KEPT = 2  # states on disk: the last one, and the one before should the last be damaged
@@ -86,12 +87,8 @@ def save_state(
     beside = folder / f".step-{step}.part"
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
-    tensors = {
-        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
-    }
-    save_file(tensors, beside / "model.safetensors")
-    moments = {name: value.cpu() for name, value in optimizer_tensors(optimizer).items()}
-    save_file(moments, beside / "optimizer.safetensors")
+    write_tensors(model.state_dict(), beside / "model.safetensors")
+    write_tensors(optimizer_tensors(optimizer), beside / "optimizer.safetensors")
     (beside / "loop.json").write_text(json.dumps(loop))
     manifest = {path.name: digest_of(path) for path in sorted(beside.iterdir())}
     (beside / "manifest.json").write_text(json.dumps(manifest, indent=1))

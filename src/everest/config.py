@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from safetensors.torch import save_file
 from torch import nn
 
 from everest.recipe import FinetuneRecipe, PretrainRecipe, Recipe, RecipeError
 from everest.selection import Budget
+from everest.tensors import write_tensors
 from everest.vit import SIZES, VitConfig
 
 SCHEMA = 1
@@ -97,10 +97,7 @@ def write_model(model: nn.Module, config: ModelConfig, folder: str | Path) -> No
     """Writes model.safetensors and config.json: an export that `from_pretrained` reads."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {
-        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
-    }
-    save_file(tensors, folder / "model.safetensors")
+    write_tensors(model.state_dict(), folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(config.to_json(), indent=1) + "\n")
 
 

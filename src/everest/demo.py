@@ -97,10 +97,9 @@ def full_tokens(run: str | Path) -> FullTokens:
     else:
         name = "fine-tuning"
         twin = replace(config, select=SelectConfig("all"), pairs=None)
-    costs = []
-    for one in (config, twin):
-        model = place.place(build.build(one)).train()
-        frames = build.candidate_frames(one)
-        clips = measuring.blank_clips(CLIPS, one.vit.channels, frames, one.clip.size)
-        costs.append(measuring.step_cost(model, clips, place, steps=5))
-    return FullTokens(name, costs[0], costs[1])
+    models = [place.place(build.build(one)).train() for one in (config, twin)]
+    clips = [
+        measuring.blank_clips(CLIPS, one.vit.channels, build.candidate_frames(one), one.clip.size)
+        for one in (config, twin)
+    ]
+    return FullTokens(name, *measuring.step_costs(models, clips, place))

@@ -22,6 +22,7 @@ from everest.optim import Schedule
 from everest.stopping import Signals, Stopped
 
 SAVE_SECONDS = 120.0  # between states within an epoch and across short ones
+ESTIMATE_STEPS = 6  # after which the run's time is estimated
 NON_FINITE_LIMIT = 10  # steps in a row
 
 
@@ -91,6 +92,7 @@ def fit(job: Job, loop: Loop) -> Loop:
     training has gone astray.
     """
     saved = time.monotonic()
+    estimated = False
     stop_at = job.epochs if job.stop_after is None else min(job.stop_after, job.epochs)
     with Signals() as signals:
         while loop.epoch < stop_at:
@@ -99,6 +101,9 @@ def fit(job: Job, loop: Loop) -> Loop:
             for clips in job.batches.epoch(loop.epoch, job.batch, start=loop.step_in_epoch):
                 figures = step(job, loop, clips)
                 clock.count(len(clips.weight))
+                if clock.steps == ESTIMATE_STEPS and not estimated:
+                    estimated = True
+                    job.tell(clock.estimate(job, loop))
                 if loop.step % job.log_every == 0 and figures:
                     line = {"kind": "step", "step": loop.step, "epoch": loop.epoch, **figures}
                     job.folder.append("metrics.jsonl", line)
@@ -196,9 +201,20 @@ class Clock:
         self.begun = time.perf_counter()
         self.waited = waited
         self.clips = 0
+        self.steps = 0
+        self.first = 0.0  # seconds of the first step, which makes all that is made once
 
     def count(self, clips: int) -> None:
         self.clips += clips
+        self.steps += 1
+        if self.steps == 1:
+            self.first = time.perf_counter() - self.begun
+
+    def estimate(self, job: Job, loop: Loop) -> dict[str, float]:
+        """What the run will take, from its first steps: seconds and megabytes."""
+        each = (time.perf_counter() - self.begun - self.first) / (self.steps - 1)
+        left = job.epochs * job.steps_per_epoch - loop.step
+        return {"estimate": each * left, "peak_mb": job.machine.peak_megabytes()}
 
     def figures(self, waited: float) -> dict[str, float]:
         seconds = max(time.perf_counter() - self.begun, 1e-9)

@@ -3,7 +3,9 @@ backward pass. `--batch-size auto` and the demo ask it."""
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import torch
 from torch import Tensor, nn
@@ -56,20 +58,24 @@ def kept_bytes(model: nn.Module, clips: Clips, place: Machine) -> int:
     return sum(seen.values())
 
 
-def step_cost(model: nn.Module, clips: Clips, place: Machine, *, steps: int = 3) -> StepCost:
-    """Forward and backward of a batch, measured; the gradients are thrown away."""
-    kept = kept_bytes(model, clips, place)
-    times = []
+def step_costs(
+    models: Sequence[nn.Module], clips: Sequence[Clips], place: Machine, *, steps: int = 5
+) -> list[StepCost]:
+    """Forward and backward of each model on its clips, in turn, so that a machine whose speed
+    drifts is fair to all; the gradients are thrown away."""
+    kept = [kept_bytes(model, batch, place) for model, batch in zip(models, clips, strict=True)]
+    times: list[list[float]] = [[] for _ in models]
     for _ in range(steps + 1):
-        begun = time.perf_counter()
-        with place.autocast():
-            loss = loss_of(model(place.bring(clips)))
-        loss.backward()
-        model.zero_grad(set_to_none=True)
-        if place.device.type == "cuda":
-            torch.cuda.synchronize(place.device)
-        times.append(time.perf_counter() - begun)
-    return StepCost(sorted(times[1:])[steps // 2], kept)
+        for model, batch, took in zip(models, clips, times, strict=True):
+            begun = time.perf_counter()
+            with place.autocast():
+                loss = loss_of(model(place.bring(batch)))
+            loss.backward()
+            model.zero_grad(set_to_none=True)
+            if place.device.type == "cuda":
+                torch.cuda.synchronize(place.device)
+            took.append(time.perf_counter() - begun)
+    return [StepCost(median(took[1:]), size) for took, size in zip(times, kept, strict=True)]
 
 
 def free_bytes(place: Machine) -> int:

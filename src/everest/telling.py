@@ -23,11 +23,15 @@ class EpochLines:
         if "warning" in line:
             self.console.warn(line["warning"])
             return
+        if "estimate" in line:
+            self.console.say(
+                f"estimate: about {duration(line['estimate'])} and the validations, "
+                f"{line['peak_mb'] / 1024:.1f} GB"
+            )
+            return
         done = line["epoch"] - self.first
         elapsed = time.perf_counter() - self.began
         left = elapsed / max(done, 1) * (self.epochs - line["epoch"])
-        if done == 1:
-            self.console.say(f"estimate: about {duration(elapsed + left)} for {self.epochs} epochs")
         parts = [f"epoch {line['epoch']}/{self.epochs}"]
         loss = line["loss"]
         parts.append("loss " + (f"{loss:.4f}" if loss is not None else "none: no clip was read"))
