@@ -55,9 +55,21 @@ def choose_recipe(
     entry = RECIPES[named]
     recipe = {PretrainRecipe: entry.pretrain, FinetuneRecipe: entry.finetune}[kind]
     assert isinstance(recipe, kind)
+    fits = fitting_batch(clips)
+    if asked in (None, "auto") and recipe.batch_size != "auto" and recipe.batch_size > fits:
+        recipe = changed(recipe, batch_size=fits)
+        why += f", so {fits} a step"
     if start is not None and start.config is not None:
         recipe = changed(recipe, **shape_fields(start.config))
     return Choice(recipe, named, why)
+
+
+def fitting_batch(clips: int) -> int:
+    """A batch for a set: the largest power of two up to 64 that makes at least four steps."""
+    batch = 64
+    while batch > 1 and batch * 4 > clips:
+        batch //= 2
+    return batch
 
 
 def shape_fields(config: ModelConfig) -> dict[str, object]:

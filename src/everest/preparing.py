@@ -11,6 +11,7 @@ import torch
 
 from everest import build, data, machine, measuring
 from everest.build import Model
+from everest.choosing import FEW_CLIPS, fitting_batch
 from everest.classify import VideoClassifier
 from everest.config import ModelConfig, configure
 from everest.console import Console
@@ -21,8 +22,6 @@ from everest.loading import Loader
 from everest.recipe import FREE_ON_RESUME, FinetuneRecipe, Recipe, RecipeError, flag, validate
 from everest.starting import Weights, start_from
 from everest.version import __version__
-
-FEW_CLIPS = 2000  # below that, scratch is told of --init
 
 
 @dataclass(frozen=True)
@@ -159,14 +158,6 @@ def batch_of(
     while batch // parts > fits and parts < batch:
         parts *= 2
     return batch, parts
-
-
-def fitting_batch(clips: int) -> int:
-    """A batch for a set: the largest power of two up to 64 that makes at least four steps."""
-    batch = 64
-    while batch > 1 and batch * 4 > clips:
-        batch //= 2
-    return batch
 
 
 def refuse_other_recipe(folder: RunFolder, recipe: Recipe, settings: Settings) -> None:
