@@ -87,7 +87,7 @@ def test_an_error_of_the_disk_is_one_sentence_with_code_1(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device", "/a/b")
 
-    monkeypatch.setattr("everest.checkpoint.save_file", full)
+    monkeypatch.setattr("everest.tensors.save_file", full)
     words = ["pretrain", labelled.videos, "--out", tmp_path / "run", "--epochs", 1]
     told = everest(*words, *TINY_PRETRAIN)
     assert told.code == 1

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from everest import build, fitting, machine, optim
@@ -17,7 +18,7 @@ from everest.folder import RunFolder
 from everest.optim import Schedule
 from everest.recipe import Optim
 from everest.stopping import Stopped
-from tiny import TINY_PRETRAIN, LabelledSet, contents, everest
+from tiny import TINY, TINY_PRETRAIN, LabelledSet, contents, done, everest
 
 SIZES: dict[str, Any] = {
     "model": "32x2x2", "frames": 4, "size": 32, "patch": 8,
@@ -322,3 +323,17 @@ def test_a_step_on_a_gpu_moves_the_weights(make: Any, precision: str, tmp_path: 
     assert 0 < figures["loss"] < 100 and figures["gradient_norm"] > 0
     after = job.model.state_dict()
     assert any(not before[name].equal(value) for name, value in after.items())
+
+
+def test_a_frozen_encoder_keeps_its_weights_while_the_head_learns(
+    labelled: LabelledSet, pretrained: Path, tmp_path: Path
+) -> None:
+    words = ["--init", pretrained, "--out", tmp_path / "a", "--epochs", 1, "--freeze", *TINY]
+    told = done("finetune", labelled.table, *words)
+    assert "the encoder is frozen" in told.out
+    before = load_file(pretrained / "weights" / "last" / "model.safetensors")
+    after = load_file(tmp_path / "a" / "weights" / "last" / "model.safetensors")
+    for name, value in after.items():
+        if name.startswith("reader."):
+            assert torch.equal(value, before[name.replace("reader.", "encoder.", 1)]), name
+    assert after["heads.0.linear.weight"].abs().sum() > 0

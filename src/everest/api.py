@@ -12,6 +12,7 @@ from everest import build, pairs
 from everest.build import Model
 from everest.console import Console
 from everest.jobs import Ask, Labels, finetune_job, pretrain_job
+from everest.options import RunOptions
 from everest.recipe import changed
 from everest.run import Run, load
 from everest.selection import Budget, count_of, size_of, top
@@ -41,7 +42,7 @@ def pretrain(
     `fields` are those of the recipe (model="vit-s", epochs=200, keep=0.3, optim__lr=3e-4); a
     misspelt one is refused with the nearest names. Raises ValueError with what to do.
     """
-    ask = Ask(listed(videos), Path(out), recipe, start(init), resume, overwrite)
+    ask = Ask(listed(videos), RunOptions(Path(out), recipe, start(init), resume, overwrite))
     pretrain_job(ask, lambda chosen: changed(chosen, **fields), Console(quiet=quiet))
     return load(out)
 
@@ -61,7 +62,7 @@ def finetune(
     **fields: Any,
 ) -> Run:
     """Fine-tunes a classifier on labelled videos and returns the run; `fields` as in pretrain."""
-    ask = Ask(listed(data), Path(out), recipe, start(init), resume, overwrite)
+    ask = Ask(listed(data), RunOptions(Path(out), recipe, start(init), resume, overwrite))
     labels = Labels((label,) if isinstance(label, str) else tuple(label), group, split)
     finetune_job(ask, labels, lambda chosen: changed(chosen, **fields), Console(quiet=quiet))
     return load(out)

@@ -58,8 +58,7 @@ def choose_recipe(
     fits = fitting_batch(clips)
     if asked in (None, "auto") and recipe.batch_size != "auto" and recipe.batch_size > fits:
         recipe = changed(recipe, batch_size=fits)
-        why += f", so {fits} a step"
-    if start is not None and start.config is not None:
+    if start is not None:
         recipe = changed(recipe, **shape_fields(start.config))
     return Choice(recipe, named, why)
 

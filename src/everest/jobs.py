@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from everest import data
 from everest.choosing import choose_recipe
 from everest.console import Console
 from everest.folder import RunFolder
 from everest.index import read_index
+from everest.options import RunOptions
 from everest.outcome import Outcome
 from everest.preparing import Settings
 from everest.recipe import FinetuneRecipe, PretrainRecipe
@@ -21,12 +21,7 @@ class Ask:
     """What a person said beside the recipe's fields."""
 
     sources: Sequence[str]
-    out: Path
-    recipe: str = "auto"
-    init: str | None = None
-    resume: bool = False
-    overwrite: bool = False
-    stop_after: int | None = None
+    options: RunOptions
     command: list[str] = field(default_factory=list)
 
 
@@ -42,9 +37,8 @@ class Labels:
 
 
 def settings_of(ask: Ask, named: str, why: str) -> Settings:
-    return Settings(
-        ask.out, ask.resume, ask.overwrite, ask.stop_after, named, why, list(ask.command)
-    )
+    o = ask.options
+    return Settings(o.out, o.resume, o.overwrite, o.stop_after, named, why, list(ask.command))
 
 
 def pretrain_job(
@@ -57,7 +51,7 @@ def pretrain_job(
     listed = any(source.lower().endswith((".csv", ".tsv")) for source in ask.sources)
     # A list's split column is kept to: its test rows are never learnt from.
     index = read_index(ask.sources, labelled=None if listed else False)
-    choice = choose_recipe(PretrainRecipe, ask.recipe, len(index.rows), start)
+    choice = choose_recipe(PretrainRecipe, ask.options.recipe, len(index.rows), start)
     settings = settings_of(ask, choice.named, choice.why)
     return run_pretrain(index, resolve(choice.recipe), settings, start=start, console=console)
 
@@ -77,7 +71,7 @@ def finetune_job(
         labelled=True,
         allow_unseen=labels.allow_unseen,
     )
-    choice = choose_recipe(FinetuneRecipe, ask.recipe, len(index.rows), start)
+    choice = choose_recipe(FinetuneRecipe, ask.options.recipe, len(index.rows), start)
     recipe = resolve(choice.recipe)
     if labels.per_class is not None:
         index = data.fewer_labels(index, labels.per_class, recipe.seed)
@@ -87,5 +81,6 @@ def finetune_job(
 
 def prepared_start(ask: Ask) -> Weights | None:
     """The weights to start from; a folder that cannot be written is refused before that."""
-    RunFolder(ask.out).check(resume=ask.resume, overwrite=ask.overwrite)
-    return read_start(ask.init) if ask.init not in (None, "none") else None
+    RunFolder(ask.options.out).check(resume=ask.options.resume, overwrite=ask.options.overwrite)
+    init = ask.options.init
+    return read_start(init) if init not in (None, "none") else None

@@ -3,12 +3,35 @@
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import tyro
 
 Options = TypeVar("Options")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a training command is told beside its sources and its recipe's fields."""
+
+    out: Path
+    """The run folder (also -o)."""
+    recipe: str = "auto"
+    """A named recipe, a recipe.json, or auto; every other option changes a field of it."""
+    init: str | None = None
+    """Weights to start from: a run folder, a file, or none."""
+    resume: bool = False
+    """Go on with the run in --out, exactly."""
+    overwrite: bool = False
+    """Replace the run in --out."""
+    stop_after: int | None = None
+    """Stop after so many epochs; the schedule stays that of --epochs."""
+    json: bool = False
+    """Print one JSON document on stdout, all else on stderr."""
+    quiet: bool = False
+    """Say nothing on the console; log.txt has it all."""
 
 
 def parse(

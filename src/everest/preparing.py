@@ -77,6 +77,9 @@ def prepare(
     if isinstance(recipe, FinetuneRecipe) and isinstance(model, VideoClassifier):
         build.start_classifier(model, recipe)
     started = start_from(start, model, config.kind) if start is not None else []
+    if isinstance(recipe, FinetuneRecipe) and recipe.freeze:
+        freeze_reader(model)
+        started.append("the encoder is frozen: the head alone is trained")
     place.place(model)
     workers = machine.reading_processes(recipe.workers, place.device)
     train = data.loader_of(training_rows, recipe, config, workers)
@@ -102,6 +105,11 @@ def prepare(
     if start is None and isinstance(recipe, FinetuneRecipe) and len(training_rows) < FEW_CLIPS:
         console.say("from scratch; with few labels --init RUN often helps")
     return ready
+
+
+def freeze_reader(model: Model) -> None:
+    assert isinstance(model, VideoClassifier) and isinstance(model.reader, torch.nn.Module)
+    model.reader.requires_grad_(False)
 
 
 def introduce(ready: Prepared, index: Index, settings: Settings, console: Console) -> None:

@@ -108,6 +108,7 @@ class FinetuneRecipe(Recipe):
     drop_path: float = 0.1
     dropout: float = 0.0  # of the features, before the head
     smoothing: float = 0.1  # of labels
+    freeze: bool = False  # train the head alone: a linear probe of what --init brings
     optim: Optim = field(
         default_factory=lambda: Optim(min_lr=1e-6, betas=(0.9, 0.999), warmup=5, layer_decay=0.75)
     )

@@ -1,6 +1,7 @@
 """This file decides the named recipes: one entry per row of the paper, and one for small sets."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from everest.recipe import FinetuneRecipe, Optim, PretrainRecipe
 
@@ -15,6 +16,44 @@ class NamedRecipe:
 
 
 FINETUNE_OPTIM = Optim(min_lr=1e-6, betas=(0.9, 0.999), warmup=5, layer_decay=0.75)
+
+SMALL_PRETRAIN = PretrainRecipe(
+    model="192x6x3",
+    size=96,
+    stride=1,
+    short_side=112,
+    crop="shift",
+    crop_shift=8,
+    decoder_width=96,
+    decoder_depth=2,
+    epochs=150,
+    batch_size=64,
+    optim=Optim(lr=4e-3, min_lr=4e-5, warmup_share=0.05, clip_grad=1.0),
+)
+SMALL_FINETUNE = FinetuneRecipe(
+    model="192x6x3",
+    size=96,
+    stride=1,
+    short_side=112,
+    crop="shift",
+    crop_shift=2,
+    epochs=30,
+    batch_size=16,
+    pool="steps",
+    head_norm="batch",
+    encoder_norm="keep",
+    head_scale=1.0,
+    drop_path=0.0,
+    smoothing=0.0,
+    optim=Optim(lr=1.6e-2, min_lr=0.0, betas=(0.9, 0.999), warmup_share=0.1, clip_grad=5.0),
+)
+DEMO_SHAPE: dict[str, Any] = {
+    "model": "128x4x2",
+    "size": 64,
+    "short_side": None,
+    "crop": "center",
+    "crop_shift": 0,
+}
 
 RECIPES: dict[str, NamedRecipe] = {
     "everest-ucf101": NamedRecipe(
@@ -61,67 +100,20 @@ RECIPES: dict[str, NamedRecipe] = {
     "demo": NamedRecipe(
         "What `everest demo` trains on the clips it makes: 64 pixels, a 4-block model, minutes on "
         "two cores (benchmarks/results/main-job.md).",
-        PretrainRecipe(
-            model="128x4x2",
-            size=64,
-            stride=1,
-            crop="center",
-            decoder_width=96,
-            decoder_depth=2,
+        replace(
+            SMALL_PRETRAIN,
+            **DEMO_SHAPE,
             epochs=28,
             batch_size=16,
-            optim=Optim(lr=2.4e-2, min_lr=2.4e-4, warmup_share=0.05, clip_grad=1.0),
+            optim=replace(SMALL_PRETRAIN.optim, lr=2.4e-2, min_lr=2.4e-4),
         ),
-        FinetuneRecipe(
-            model="128x4x2",
-            size=64,
-            stride=1,
-            crop="center",
-            epochs=3,
-            eval_every=1,
-            batch_size=16,
-            pool="steps",
-            head_norm="batch",
-            encoder_norm="keep",
-            head_scale=1.0,
-            drop_path=0.0,
-            smoothing=0.0,
-            optim=Optim(lr=1.6e-2, min_lr=0.0, betas=(0.9, 0.999), warmup_share=0.1, clip_grad=5.0),
-        ),
+        replace(SMALL_FINETUNE, **DEMO_SHAPE, epochs=3, eval_every=1),
     ),
     "small-data": NamedRecipe(
         "For some hundreds to thousands of clips on one machine (SMALL_DATA.md, "
         "benchmarks/results/main-job.md): a 6-block model, 16 frames of 96 pixels, crops by "
         "pixels, and a head over time steps.",
-        PretrainRecipe(
-            model="192x6x3",
-            size=96,
-            stride=1,
-            short_side=112,
-            crop="shift",
-            crop_shift=8,
-            decoder_width=96,
-            decoder_depth=2,
-            epochs=150,
-            batch_size=64,
-            optim=Optim(lr=4e-3, min_lr=4e-5, warmup_share=0.05, clip_grad=1.0),
-        ),
-        FinetuneRecipe(
-            model="192x6x3",
-            size=96,
-            stride=1,
-            short_side=112,
-            crop="shift",
-            crop_shift=2,
-            epochs=30,
-            batch_size=16,
-            pool="steps",
-            head_norm="batch",
-            encoder_norm="keep",
-            head_scale=1.0,
-            drop_path=0.0,
-            smoothing=0.0,
-            optim=Optim(lr=1.6e-2, min_lr=0.0, betas=(0.9, 0.999), warmup_share=0.1, clip_grad=5.0),
-        ),
+        SMALL_PRETRAIN,
+        SMALL_FINETUNE,
     ),
 }

@@ -12,7 +12,7 @@ from everest import build, data, evaluating, machine
 from everest.classify import VideoClassifier
 from everest.config import ModelConfig
 from everest.convert.infer import infer_config
-from everest.convert.read import WeightsError, read_weights
+from everest.convert.read import read_weights
 from everest.entries import shown
 from everest.folder import RunFolder
 from everest.index import Row, read_index
@@ -246,13 +246,7 @@ def load(source: str | Path | Run, *, device: str = "auto") -> Run:
         return source
     path = Path(source)
     if path.is_dir():
-        export = export_of(path)
-        if export is None:
-            raise WeightsError(
-                f"{source}: a folder without weights; give a run folder (with weights/last), an "
-                f"export or a weights file"
-            )
-        model = build.from_pretrained(export)
+        model = build.from_pretrained(export_of(path))
         folder = RunFolder(path) if (path / "recipe.json").is_file() else None
         return Run(str(source), model, model.config, folder, device)
     family, tensors = read_weights(path)

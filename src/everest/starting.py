@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from everest.build import read_config
 from everest.config import ModelConfig
+from everest.convert.infer import infer_config
 from everest.convert.read import WeightsError, read_tensors, read_weights
 from everest.folder import RunFolder
 
@@ -18,18 +19,24 @@ class Weights:
     source: str
     kind: str  # autoencoder or classifier
     tensors: dict[str, Tensor]
-    config: ModelConfig | None
+    config: ModelConfig
     recipe: str | None = None  # the named recipe of the run they come from
 
 
-def export_of(path: Path) -> Path | None:
-    """The folder with model.safetensors that a run folder or an export stands for."""
+def export_of(path: Path) -> Path:
+    """The folder with model.safetensors that a run folder or an export stands for.
+
+    Raises WeightsError where there is none.
+    """
     for folder in (path, path / "weights" / "best", path / "weights" / "last"):
         if (folder / "model.safetensors").is_file() and (folder / "config.json").is_file():
             if folder == path / "weights" / "best" and read_config(folder).kind == "autoencoder":
                 continue  # a pre-training goes on from its last weights
             return folder
-    return None
+    raise WeightsError(
+        f"{path}: a folder without weights; give a run folder (with weights/last), an export, or a "
+        f"weights file"
+    )
 
 
 def read_start(source: str) -> Weights:
@@ -37,11 +44,6 @@ def read_start(source: str) -> Weights:
     path = Path(source)
     if path.is_dir():
         export = export_of(path)
-        if export is None:
-            raise WeightsError(
-                f"--init {source}: a folder without weights; give a run folder (with "
-                f"weights/last), an export, or a weights file"
-            )
         config = read_config(export)
         named = None
         if (path / "recipe.json").is_file():
@@ -49,7 +51,7 @@ def read_start(source: str) -> Weights:
         tensors = read_tensors(export / "model.safetensors")
         return Weights(source, config.kind, tensors, config, named)
     family, tensors = read_weights(path)
-    return Weights(source, family.kind, tensors, None)
+    return Weights(source, family.kind, tensors, infer_config(family, tensors))
 
 
 def start_from(weights: Weights, model: nn.Module, kind: str) -> list[str]:

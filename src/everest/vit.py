@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from everest import draw
+from everest.attention import attend
 from everest.clips import Clips
 from everest.frames import spread
 from everest.positions import sinusoid
@@ -21,9 +22,6 @@ from everest.selection import Grid, Look, Selection, size_of, take
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 EPS = 1e-6  # LayerNorm; METHOD.md 1.2
-# On a CPU explicit softmax beats the fused kernel while the scores of a head are few
-# (PERFORMANCE.md 6); beyond that its memory does not pay.
-EXPLICIT_SCORES = 512 * 512
 
 
 @dataclass(frozen=True)
@@ -58,15 +56,6 @@ SIZES: dict[str, tuple[int, int, int]] = {  # width, depth, heads
     "vit-l": (1024, 24, 16),
     "vit-h": (1280, 32, 16),
 }
-
-
-def attend(queries: Tensor, answers: Tensor, values: Tensor) -> Tensor:
-    """(B, heads, Q, d), (B, heads, K, d) twice -> (B, heads, Q, d)."""
-    scores = queries.shape[2] * answers.shape[2]
-    if queries.device.type == "cpu" and scores <= EXPLICIT_SCORES:
-        weights = (queries * queries.shape[3] ** -0.5) @ answers.transpose(2, 3)
-        return weights.softmax(dim=-1) @ values
-    return F.scaled_dot_product_attention(queries, answers, values)
 
 
 class Attention(nn.Module):

@@ -1,12 +1,11 @@
 """This file decides `everest finetune`."""
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from everest.options import parse, print_json
+from everest.options import RunOptions, parse, print_json
 from everest.recipe import FinetuneRecipe
 
 SUMMARY = "train a classifier on labelled videos"
@@ -23,13 +22,8 @@ class Options:
 
     data: tyro.conf.Positional[tuple[str, ...]]
     """A folder per class, folder/{train,val,test}/class/, or a .csv with path,label[,split]."""
-    out: Path
-    """The run folder (also -o)."""
+    run: Annotated[RunOptions, tyro.conf.arg(name="")]
     fields: Annotated[FinetuneRecipe, tyro.conf.arg(name="")]
-    init: str | None = None
-    """Weights to start from: a run folder, a file, or none."""
-    recipe: str = "auto"
-    """A named recipe, a recipe.json, or auto; every other option changes a field of it."""
     label: str | None = None
     """Label columns of a .csv, separated by commas."""
     group: str | None = None
@@ -40,15 +34,6 @@ class Options:
     """Use only so many training clips of each class, drawn by the seed: what few labels give."""
     allow_unseen: bool = False
     """Go on although val has classes that train has not."""
-    resume: bool = False
-    """Go on with the run in --out, exactly."""
-    overwrite: bool = False
-    """Replace the run in --out."""
-    stop_after: int | None = None
-    """Stop after so many epochs; the schedule stays that of --epochs."""
-    json: bool = False
-    """Print one JSON document on stdout, all else on stderr."""
-    quiet: bool = False
 
 
 def run(words: list[str]) -> int:
@@ -56,16 +41,7 @@ def run(words: list[str]) -> int:
     from everest.console import Console
     from everest.jobs import Ask, Labels, finetune_job
 
-    ask = Ask(
-        options.data,
-        options.out,
-        options.recipe,
-        options.init,
-        options.resume,
-        options.overwrite,
-        options.stop_after,
-        ["everest", "finetune", *words],
-    )
+    ask = Ask(options.data, options.run, ["everest", "finetune", *words])
     labels = Labels(
         tuple(options.label.split(",")) if options.label else (),
         options.group,
@@ -73,13 +49,13 @@ def run(words: list[str]) -> int:
         options.labels_per_class,
         options.allow_unseen,
     )
-    console = Console(quiet=options.quiet, to_stderr=options.json)
+    console = Console(quiet=options.run.quiet, to_stderr=options.run.json)
 
     def resolve(recipe: FinetuneRecipe) -> FinetuneRecipe:
         return read(words, recipe).fields
 
     outcome = finetune_job(ask, labels, resolve, console)
-    if options.json:
+    if options.run.json:
         print_json(asdict(outcome))
     return 0
 
@@ -89,6 +65,6 @@ def read(words: list[str], recipe: FinetuneRecipe) -> Options:
         Options,
         words,
         "finetune",
-        default=Options(data=tyro.MISSING, out=tyro.MISSING, fields=recipe),
+        default=Options(data=tyro.MISSING, run=RunOptions(tyro.MISSING), fields=recipe),
         examples=EXAMPLES,
     )

@@ -1,12 +1,11 @@
 """This file decides `everest pretrain`."""
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from everest.options import parse, print_json
+from everest.options import RunOptions, parse, print_json
 from everest.recipe import PretrainRecipe
 
 SUMMARY = "learn from videos without labels"
@@ -23,22 +22,8 @@ class Options:
 
     videos: tyro.conf.Positional[tuple[str, ...]]
     """Folders, .csv, .tsv or .txt lists, patterns, files."""
-    out: Path
-    """The run folder (also -o)."""
+    run: Annotated[RunOptions, tyro.conf.arg(name="")]
     fields: Annotated[PretrainRecipe, tyro.conf.arg(name="")]
-    recipe: str = "auto"
-    """A named recipe, a recipe.json, or auto; every other option changes a field of it."""
-    init: str | None = None
-    """Weights to start from: a run folder or a file."""
-    resume: bool = False
-    """Go on with the run in --out, exactly."""
-    overwrite: bool = False
-    """Replace the run in --out."""
-    stop_after: int | None = None
-    """Stop after so many epochs; the schedule stays that of --epochs."""
-    json: bool = False
-    """Print one JSON document on stdout, all else on stderr."""
-    quiet: bool = False
 
 
 def run(words: list[str]) -> int:
@@ -46,23 +31,14 @@ def run(words: list[str]) -> int:
     from everest.console import Console
     from everest.jobs import Ask, pretrain_job
 
-    ask = Ask(
-        options.videos,
-        options.out,
-        options.recipe,
-        options.init,
-        options.resume,
-        options.overwrite,
-        options.stop_after,
-        ["everest", "pretrain", *words],
-    )
-    console = Console(quiet=options.quiet, to_stderr=options.json)
+    ask = Ask(options.videos, options.run, ["everest", "pretrain", *words])
+    console = Console(quiet=options.run.quiet, to_stderr=options.run.json)
 
     def resolve(recipe: PretrainRecipe) -> PretrainRecipe:
         return read(words, recipe).fields
 
     outcome = pretrain_job(ask, resolve, console)
-    if options.json:
+    if options.run.json:
         print_json(asdict(outcome))
     return 0
 
@@ -72,6 +48,6 @@ def read(words: list[str], recipe: PretrainRecipe) -> Options:
         Options,
         words,
         "pretrain",
-        default=Options(videos=tyro.MISSING, out=tyro.MISSING, fields=recipe),
+        default=Options(videos=tyro.MISSING, run=RunOptions(tyro.MISSING), fields=recipe),
         examples=EXAMPLES,
     )
