@@ -15,10 +15,11 @@ if TYPE_CHECKING:
         select_tokens,
     )
     from everest.build import create_model
-    from everest.run import Embeddings, Run, load
+    from everest.embeddings import Embeddings
+    from everest.run import Run, load
 
 HOMES = {  # public name -> module; imported when asked for, so that `import everest` is quick
-    "Embeddings": "everest.run",
+    "Embeddings": "everest.embeddings",
     "Run": "everest.run",
     "create_model": "everest.build",
     "finetune": "everest.api",

@@ -10,11 +10,12 @@ from everest.convert.read import WeightsError, read_tensors
 from everest.masked import Decoder, DecoderConfig, MaskedVideoAutoencoder
 from everest.pairs import InformativePairs
 from everest.recipe import FinetuneRecipe, PretrainRecipe, Recipe, changed, validate
-from everest.selection import AllTokens, RandomTokens, ReRo, Selector, Tube
+from everest.selection import AllTokens, Budget, RandomTokens, ReRo, Selector, Tube
 from everest.targets.pixels import Pixels
 from everest.vit import VideoTransformer, VitConfig, start_truncated
 
 Model = MaskedVideoAutoencoder | VideoClassifier
+EMBED_KEEP = 0.6  # share of tokens an autoencoder embeds by: the method's share in fine-tuning
 
 
 def selector_of(config: SelectConfig) -> Selector:
@@ -29,6 +30,17 @@ def selector_of(config: SelectConfig) -> Selector:
         case "all":
             return AllTokens()
     raise ValueError(f"--select {config.name}: choose one of rero, random, tube, all")
+
+
+def default_keep(config: ModelConfig) -> Budget:
+    return EMBED_KEEP if config.select.name == "rero" else 1.0
+
+
+def reading_selector(config: ModelConfig, keep: Budget) -> Selector:
+    """The model's way of choosing, with `keep` tokens read and none hidden."""
+    if keep == 1.0 and isinstance(keep, float):
+        return AllTokens()
+    return RandomTokens(keep, None) if config.select.name == "random" else ReRo(keep, None)
 
 
 def target_of(name: str, vit: VitConfig) -> Pixels:

@@ -1,14 +1,25 @@
-"""This file decides how embeddings are written: .npz, .csv, .parquet."""
+"""This file decides what embeddings are and how they are written: .npz, .csv, .parquet."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from everest.run import Embeddings
-
 ENDINGS = (".npz", ".csv", ".parquet")
+
+
+class Embeddings(NamedTuple):
+    """One vector a clip or window."""
+
+    vectors: np.ndarray  # (N, D) float32
+    paths: list[str]
+    starts: np.ndarray  # (N,) seconds
+    ends: np.ndarray  # (N,) seconds
+    bad: list[dict[str, str]]  # files that could not be read
+
+    def save(self, path: str | Path) -> None:
+        """Writes .npz, .csv or .parquet; raises ValueError for another ending."""
+        save_embeddings(self, Path(path))
 
 
 def check_ending(path: Path) -> None:
@@ -32,7 +43,7 @@ def parquet() -> tuple:
     return pyarrow, pyarrow.parquet
 
 
-def save_embeddings(found: "Embeddings", path: Path) -> None:
+def save_embeddings(found: Embeddings, path: Path) -> None:
     check_ending(path)
     match path.suffix.lower():
         case ".npz":

@@ -13,32 +13,15 @@ from everest.classify import VideoClassifier
 from everest.config import ModelConfig
 from everest.convert.infer import infer_config
 from everest.convert.read import read_weights
+from everest.embeddings import Embeddings
 from everest.entries import shown
 from everest.folder import RunFolder
-from everest.index import Row, read_index
+from everest.index import Row
 from everest.loading import Loader
 from everest.masked import MaskedVideoAutoencoder
-from everest.selection import AllTokens, Budget, RandomTokens, ReRo, Selector
+from everest.selection import Budget
 from everest.starting import export_of
-from everest.windows import VIEWS, seconds_of, span_seconds, windows
-
-EMBED_KEEP = 0.6  # share of tokens an autoencoder embeds by: the method's share in fine-tuning
-
-
-class Embeddings(NamedTuple):
-    """One vector a clip or window."""
-
-    vectors: np.ndarray  # (N, D) float32
-    paths: list[str]
-    starts: np.ndarray  # (N,) seconds
-    ends: np.ndarray  # (N,) seconds
-    bad: list[dict[str, str]]  # files that could not be read
-
-    def save(self, path: str | Path) -> None:
-        """Writes .npz, .csv or .parquet; raises ValueError for another ending."""
-        from everest.embeddings import save_embeddings
-
-        save_embeddings(self, Path(path))
+from everest.windows import VIEWS, rows_of, span_seconds
 
 
 class Guess(NamedTuple):
@@ -78,7 +61,7 @@ class Run:
         """Sets how many tokens are read from now on (None: the model's own choice)."""
         if budget is None:
             return
-        select = reading_selector(self.config, budget)
+        select = build.reading_selector(self.config, budget)
         select.counts(self.grid)
         self.model.select = select
 
@@ -111,7 +94,7 @@ class Run:
         all tokens its selector keeps (0.6 of them, by change, for EVEREST) and hides none.
         """
         if self.kind == "autoencoder":
-            self.keep(keep if keep is not None else default_keep(self.config))
+            self.keep(keep if keep is not None else build.default_keep(self.config))
         else:
             self.keep(keep)
         rows = rows_of(videos, window, hop)
@@ -212,29 +195,6 @@ class Run:
                 labels[column] = [(names[at], float(shares[at])) for at in ranked]
             guesses.append(Guess(rows[number].path, *span_seconds(rows[number]), labels))
         return guesses, loader.bad_files()
-
-
-def default_keep(config: ModelConfig) -> Budget:
-    return EMBED_KEEP if config.select.name == "rero" else 1.0
-
-
-def reading_selector(config: ModelConfig, keep: Budget) -> Selector:
-    """The model's way of choosing, with `keep` tokens read and none hidden."""
-    if keep == 1.0 and isinstance(keep, float):
-        return AllTokens()
-    return RandomTokens(keep, None) if config.select.name == "random" else ReRo(keep, None)
-
-
-def rows_of(
-    videos: str | Sequence[str], window: str | float | None, hop: str | float | None
-) -> list[Row]:
-    """Rows of files, folders or lists, in windows where asked."""
-    length, step = seconds_of(window, "window"), seconds_of(hop, "hop")
-    if step is not None and length is None:
-        raise ValueError("--hop without --window: give both, such as --window 2s --hop 1s")
-    sources = [videos] if isinstance(videos, (str, Path)) else list(videos)
-    index = read_index([str(source) for source in sources], labelled=False)
-    return [part for row in index.rows for part in windows(row, length, step)]
 
 
 def load(source: str | Path | Run, *, device: str = "auto") -> Run:

@@ -10,7 +10,8 @@ from everest.clips import Clips
 from everest.entries import shown
 from everest.masked import MaskedVideoAutoencoder
 from everest.report.panels import film
-from everest.run import Run, rows_of
+from everest.run import Run
+from everest.windows import rows_of
 
 THUMBNAIL = 72  # pixels high, of a candidate frame pair
 

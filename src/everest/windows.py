@@ -1,9 +1,11 @@
 """This file decides which stretches of a video get a vector or a prediction of their own."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from everest.index import Row
+from everest.index import Row, read_index
 
 VIEWS = 5  # clips averaged over a whole file, where it is long enough
 
@@ -45,3 +47,15 @@ def span_seconds(row: Row) -> tuple[float, float]:
     """(start, end) of a row in seconds."""
     length = row.frames / row.fps if row.fps else 0.0
     return row.start or 0.0, length if row.end is None else row.end
+
+
+def rows_of(
+    videos: str | Sequence[str], window: str | float | None, hop: str | float | None
+) -> list[Row]:
+    """Rows of files, folders or lists, in windows where asked."""
+    length, step = seconds_of(window, "window"), seconds_of(hop, "hop")
+    if step is not None and length is None:
+        raise ValueError("--hop without --window: give both, such as --window 2s --hop 1s")
+    sources = [videos] if isinstance(videos, (str, Path)) else list(videos)
+    index = read_index([str(source) for source in sources], labelled=False)
+    return [part for row in index.rows for part in windows(row, length, step)]
