@@ -32,9 +32,9 @@ def test_a_training_clip_goes_at_its_stride() -> None:
     assert frames.window(100, 5, 4, 0.5) == [40, 44, 48, 52, 56]
 
 
-def test_a_clip_longer_than_its_video_repeats_the_last_frame() -> None:
-    assert frames.window(10, 6, 4, 0.99) == [0, 4, 8, 9, 9, 9]
-    assert frames.middle(10, 6, 4) == [0, 4, 8, 9, 9, 9]
+def test_a_clip_longer_than_its_video_repeats_the_last_frame_reached() -> None:
+    assert frames.window(10, 6, 4, 0.99) == [0, 4, 8, 8, 8, 8]
+    assert frames.middle(10, 6, 4) == [0, 4, 8, 8, 8, 8]
     assert frames.views(10, 6, 4, 2) == [[0, 4, 8, 8, 8, 8]] * 2
     assert frames.window(1, 4, 2, 0.5) == [0, 0, 0, 0]
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 def window(total: int, frames: int, stride: float, place: float) -> list[int]:
     """A training clip: the start is uniform over all that fit, by `place` in (0, 1).
 
-    A shorter video starts at 0, and an index past its end stays at the last frame.
+    A shorter video starts at 0, and an index past its end stays at the last one reached.
     """
     starts = max(int(total - frames * stride), 0) + 1
     return at_stride(int(place * starts), total, frames, stride)
@@ -22,7 +22,10 @@ def middle(total: int, frames: int, stride: float) -> list[int]:
 
 
 def at_stride(start: int, total: int, frames: int, stride: float) -> list[int]:
-    return [min(start + int(number * stride), total - 1) for number in range(frames)]
+    """Indices from `start` on; past the end of the video the last one reached is repeated."""
+    indices = [start + int(number * stride) for number in range(frames)]
+    reached = [index for index in indices if index < total]
+    return reached + [reached[-1]] * (frames - len(reached))
 
 
 def drawn_end(total: int, frames: int, stride: float, place: float) -> list[int]:
