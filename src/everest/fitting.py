@@ -190,8 +190,10 @@ def kept_buffers(model: nn.Module) -> list[Tensor]:
 def norm_of(job: Job) -> float:
     """The gradient's L2 norm; the gradient is scaled down to `clip_grad` where that is less."""
     parameters = [parameter for parameter in job.model.parameters() if parameter.grad is not None]
-    limit = math.inf if job.clip_grad is None else job.clip_grad
-    return torch.nn.utils.clip_grad_norm_(parameters, limit).item()
+    norm = torch.nn.utils.get_total_norm([it.grad for it in parameters if it.grad is not None])
+    if job.clip_grad is not None:
+        torch.nn.utils.clip_grads_with_norm_(parameters, job.clip_grad, norm)
+    return norm.item()
 
 
 class Clock:
