@@ -1,9 +1,9 @@
 """This file decides how the training step is measured: time and memory beside a peer's, one run.
 
-The peer is Hugging Face transformers' VideoMAE (sdpa attention, fused AdamW, the same autocast), or
-with --quick the package's own VideoMAE. Both take turns in one process, so that a change of the
-machine's speed falls on both; the product of two 2048 x 2048 matrices taken beside them is the
-floor. Memory is measured in a fresh process for each.
+The peer is Hugging Face transformers' VideoMAE (fused AdamW, the same autocast), or with --quick
+the package's own VideoMAE. Both take turns in one process, so that a change of the machine's speed
+falls on both; the product of two 2048 x 2048 matrices taken beside them is the floor. Medians and,
+since other work can only add to a time, least times. Memory is measured in a fresh process each.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 import everest
 from everest.clips import Clips
 from everest.config import configure
-from everest.machine import Machine, keep_freed_memory
+from everest.machine import Machine, Precision, cpu_name, keep_freed_memory
 from everest.optim import optimizer
 from everest.recipe import FinetuneRecipe, PretrainRecipe, Recipe
 
@@ -50,14 +50,23 @@ class Task:
 
     model: str
     job: str
-    precision: str
+    precision: Precision
     batch: int  # clips a step
+    attention: str  # the peer's
     quick: bool
 
     @property
+    def peer(self) -> str:
+        return "own videomae" if self.quick else "hf videomae"
+
+    @property
+    def products(self) -> int:
+        """Products taken in a turn."""
+        return 1 if self.quick else 4
+
+    @property
     def machine(self) -> Machine:
-        precision = "bf16" if self.precision == "bf16" else "float32"
-        return Machine(torch.device("cpu"), precision)
+        return Machine(torch.device("cpu"), self.precision)
 
     def recipe(self) -> Recipe:
         size = QUICK_SIZE if self.quick else 224
@@ -109,16 +118,12 @@ def tube_mask(batch: int, steps: int, places: int) -> Tensor:
     return hidden[:, None].expand(-1, steps, -1).flatten(1)
 
 
-def peer_step(task: Task, attention: str) -> Callable[[], None]:
+def peer_step(task: Task) -> Callable[[], None]:
     """A step of transformers' VideoMAE, from normalised float32 clips to moved weights."""
-    from transformers import (
-        VideoMAEConfig,
-        VideoMAEForPreTraining,
-        VideoMAEForVideoClassification,
-    )
+    import transformers
 
     vit = configure(task.recipe()).vit
-    config = VideoMAEConfig(
+    config = transformers.VideoMAEConfig(
         hidden_size=vit.width,
         num_hidden_layers=vit.depth,
         num_attention_heads=vit.heads,
@@ -127,10 +132,13 @@ def peer_step(task: Task, attention: str) -> Callable[[], None]:
         decoder_num_attention_heads=vit.heads // 2,
         decoder_intermediate_size=2 * vit.width,
         num_labels=CLASSES,
-        attn_implementation=attention,
+        attn_implementation=task.attention,
     )
-    kind = VideoMAEForPreTraining if task.job == "pretrain" else VideoMAEForVideoClassification
-    model: nn.Module = kind(config).train()
+    kinds = {
+        "pretrain": transformers.VideoMAEForPreTraining,
+        "finetune": transformers.VideoMAEForVideoClassification,
+    }
+    model: nn.Module = kinds[task.job](config).train()
     moved = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.05, fused=True)
     clips, machine = clips_of(task), task.machine
     # Normalised beforehand, in the peer's favour; a copy, so that it lies as the peer wants it.
@@ -154,8 +162,7 @@ def peer_step(task: Task, attention: str) -> Callable[[], None]:
 CONTENDERS: dict[str, Callable[[Task], Callable[[], None]]] = {
     "everest": lambda task: our_step(task, "everest"),
     "own videomae": lambda task: our_step(task, "videomae"),
-    "hf videomae": lambda task: peer_step(task, "sdpa"),
-    "hf videomae, eager": lambda task: peer_step(task, "eager"),
+    "hf videomae": peer_step,
 }
 
 
@@ -176,10 +183,10 @@ def resident() -> tuple[float, float]:
 def measure_memory(task: Task, contender: str) -> None:
     """Prints what this process holds after construction, and its peak after the steps."""
     step = CONTENDERS[contender](task)
-    built, built_peak = resident()
+    built, _ = resident()
     for _ in range(MEMORY_STEPS):
         step()
-    print(json.dumps({"built": built, "built_peak": built_peak, "peak": resident()[1]}))
+    print(json.dumps({"built": built, "peak": resident()[1]}))
 
 
 def memory_of(contender: str, arguments: list[str]) -> dict[str, float]:
@@ -191,7 +198,12 @@ def memory_of(contender: str, arguments: list[str]) -> dict[str, float]:
 def floor_step(task: Task) -> Callable[[], None]:
     dtype = torch.bfloat16 if task.precision == "bf16" else torch.float32
     left, right = torch.randn(SIDE, SIDE).to(dtype), torch.randn(SIDE, SIDE).to(dtype)
-    return lambda: [left @ right for _ in range(1 if task.quick else 4)] and None
+
+    def step() -> None:
+        for _ in range(task.products):
+            torch.mm(left, right)
+
+    return step
 
 
 def take_turns(steps: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
@@ -213,14 +225,6 @@ def version_of(package: str) -> str:
         return f"{package} absent"
 
 
-def cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), "?")
-
-
 def commit() -> str:
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
     return subprocess.run(command, capture_output=True, text=True).stdout.strip() or "unknown"
@@ -228,45 +232,32 @@ def commit() -> str:
 
 def report(task: Task, taken: dict[str, list[float]], memory: dict[str, dict[str, float]]) -> None:
     """The table, ratios first."""
-    ours, peer, product = taken["everest"], taken[peer_of(task)], taken["product"]
-    ratios = sorted(mine / theirs for mine, theirs in zip(ours, peer, strict=True))
-    products = 1 if task.quick else 4
-    rate = products * 2 * SIDE**3 / median(product) / 1e9  # GFLOP/s
-    rows = [
-        ("step over the peer's", f"{median(ours) / median(peer):.3f}"),
-        ("  least and most of a round", f"{ratios[0]:.3f} {ratios[-1]:.3f}"),
-    ]
+    both = (median, min)  # a column each
+    ours, peers = ([of(taken[name]) for of in both] for name in ("everest", task.peer))
+    rates = [task.products * 2 * SIDE**3 / of(taken["product"]) / 1e9 for of in both]  # GFLOP/s
+    rows = [("step over the peer's", *(f"{a / b:.3f}" for a, b in zip(ours, peers, strict=True)))]
     if not task.quick:
-        floor = task.batch * GFLOP[task.model, task.job] / rate  # seconds
-        rows.append(("step over the matrix floor", f"{median(ours) / floor:.2f}"))
-    if memory:
-        above = {name: told["peak"] - told["built"] for name, told in memory.items()}
-        share = above["everest"] / above[peer_of(task)]
-        rows.append(("memory above construction over the peer's", f"{share:.2f}"))
-    for name in ("everest", peer_of(task)):
-        rows.append((f"{name}, ms", f"{1000 * median(taken[name]):.1f}"))
-    rows.append((f"product of {SIDE}^3, GFLOP/s", f"{rate:.0f}"))
+        work = task.batch * GFLOP[task.model, task.job]
+        over = (f"{a * rate / work:.2f}" for a, rate in zip(ours, rates, strict=True))
+        rows.append(("step over the matrix floor", *over))
+    above = {name: told["peak"] - told["built"] for name, told in memory.items()}
+    if above:
+        share = above["everest"] / above[task.peer]
+        rows.append(("memory above construction over the peer's", f"{share:.2f}", ""))
+    rows.append(("everest, ms", *(f"{1000 * value:.0f}" for value in ours)))
+    rows.append((f"{task.peer}, ms", *(f"{1000 * value:.0f}" for value in peers)))
+    rows.append((f"product of {SIDE}^3, GFLOP/s", *(f"{rate:.0f}" for rate in rates)))
     for name, told in memory.items():
-        rows.append((f"{name}, MiB above construction", f"{above[name]:.0f}"))
-        rows.append(
-            (
-                f"{name}, MiB built (its peak), peak",
-                f"{told['built']:.0f} ({told['built_peak']:.0f}), {told['peak']:.0f}",
-            )
-        )
-    print(f"{task.model}, {task.job}, {task.precision}, batch {task.batch}, {len(ours)} rounds")
-    for name, value in rows:
-        print(f"  {name:<44}{value:>14}")
+        rows.append((f"{name}, MiB above construction", f"{above[name]:.0f}", ""))
+        rows.append((f"{name}, MiB built, peak", f"{told['built']:.0f}", f"{told['peak']:.0f}"))
+    print(f"{task.model}, {task.job}, {task.precision}, batch {task.batch}, peer {task.attention}")
+    print(f"  {'':<44}{'median':>9}{'least':>9}")
+    for name, *values in rows:
+        print(f"  {name:<44}" + "".join(f"{value:>9}" for value in values))
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    print(
-        f"  {cpu_model()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, load {load}"
-    )
-    told = ", ".join(version_of(name) for name in ("everest-video", "torch", "transformers"))
-    print(f"  {told}, Python {platform.python_version()}, commit {commit()}")
-
-
-def peer_of(task: Task) -> str:
-    return "own videomae" if task.quick else "hf videomae"
+    print(f"  {cpu_name()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, load {load}")
+    versions = ", ".join(version_of(name) for name in ("everest-video", "torch", "transformers"))
+    print(f"  {versions}, Python {platform.python_version()}, commit {commit()}")
 
 
 def main(arguments: list[str]) -> None:
@@ -274,6 +265,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--model", choices=("vit-s", "vit-b"), default="vit-s")
     parser.add_argument("--job", choices=("pretrain", "finetune"), default="pretrain")
     parser.add_argument("--precision", choices=("float32", "bf16"), default="float32")
+    parser.add_argument("--attention", choices=("sdpa", "eager"), default="sdpa", help="the peer's")
     parser.add_argument("--batch", type=int, default=2, help="clips a step")
     parser.add_argument("--rounds", type=int, default=9, help="turns of each contender")
     parser.add_argument("--threads", type=int, default=2)
@@ -286,11 +278,18 @@ def main(arguments: list[str]) -> None:
     torch.set_num_threads(chosen.threads)
     if chosen.keep_freed:
         keep_freed_memory()
-    task = Task(chosen.model, chosen.job, chosen.precision, chosen.batch, chosen.quick)
+    task = Task(
+        chosen.model,
+        chosen.job,
+        chosen.precision,
+        chosen.batch,
+        chosen.attention,
+        chosen.quick,
+    )
     if chosen.memory_of:
         measure_memory(task, chosen.memory_of)
         return
-    names = ("everest", peer_of(task))
+    names = ("everest", task.peer)
     memory = {} if chosen.no_memory else {name: memory_of(name, arguments) for name in names}
     steps = {name: CONTENDERS[name](task) for name in names} | {"product": floor_step(task)}
     report(task, take_turns(steps, 3 if chosen.quick else chosen.rounds), memory)
