@@ -57,7 +57,7 @@ class Task:
 
     @property
     def peer(self) -> str:
-        return "own videomae" if self.quick else "hf videomae"
+        return "own videomae" if self.quick else f"hf videomae {self.attention}"
 
     @property
     def products(self) -> int:
@@ -162,7 +162,8 @@ def peer_step(task: Task) -> Callable[[], None]:
 CONTENDERS: dict[str, Callable[[Task], Callable[[], None]]] = {
     "everest": lambda task: our_step(task, "everest"),
     "own videomae": lambda task: our_step(task, "videomae"),
-    "hf videomae": peer_step,
+    "hf videomae sdpa": peer_step,
+    "hf videomae eager": peer_step,
 }
 
 
@@ -250,7 +251,10 @@ def report(task: Task, taken: dict[str, list[float]], memory: dict[str, dict[str
     for name, told in memory.items():
         rows.append((f"{name}, MiB above construction", f"{above[name]:.0f}", ""))
         rows.append((f"{name}, MiB built, peak", f"{told['built']:.0f}", f"{told['peak']:.0f}"))
-    print(f"{task.model}, {task.job}, {task.precision}, batch {task.batch}, peer {task.attention}")
+    name = task.recipe().model
+    print(
+        f"{name}, {task.job}, {task.precision}, batch {task.batch}, {len(taken['product'])} rounds"
+    )
     print(f"  {'':<44}{'median':>9}{'least':>9}")
     for name, *values in rows:
         print(f"  {name:<44}" + "".join(f"{value:>9}" for value in values))
@@ -279,12 +283,7 @@ def main(arguments: list[str]) -> None:
     if chosen.keep_freed:
         keep_freed_memory()
     task = Task(
-        chosen.model,
-        chosen.job,
-        chosen.precision,
-        chosen.batch,
-        chosen.attention,
-        chosen.quick,
+        chosen.model, chosen.job, chosen.precision, chosen.batch, chosen.attention, chosen.quick
     )
     if chosen.memory_of:
         measure_memory(task, chosen.memory_of)
