@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from everest import video
-from tiny import TINY, TINY_PRETRAIN, LabelledSet, contents, done, everest
+from everest.samples import make_samples
+from tiny import TINY, TINY_PRETRAIN, LabelledSet, contents, damage, done, everest
 
 ODD_NAMES = (
     "two words.mp4",
@@ -165,7 +166,10 @@ def test_finetune_tells_its_outcome(labelled: LabelledSet, tmp_path: Path) -> No
     found = document(*words)
     assert set(found) >= OUTCOME
     assert (found["epochs"], found["steps"]) == (2, 4)
-    assert found["validation"]["missing"] == 1 and found["validation"]["label"]["clips"] == 3
+    assert (
+        found["validation"]["missing"] == 1
+        and found["validation"]["columns"]["label"]["clips"] == 3
+    )
     assert found["bad"] == [{"path": str(bad), "reason": "0 bytes"}]
 
 
@@ -530,3 +534,12 @@ def test_odd_file_names_survive_from_the_list_to_the_predictions(
     done("embed", learnt, folder, "-o", tmp_path / "e.npz")
     with np.load(tmp_path / "e.npz") as kept:
         assert sorted(kept["paths"].tolist()) == sorted(map(str, paths))
+
+
+def test_an_evaluation_of_which_no_clip_can_be_read_fails(finetuned: Path, tmp_path: Path) -> None:
+    table = make_samples(tmp_path, train=4, val=4, test=4, size=32, frames=8)
+    for file in (tmp_path / "videos").glob("test-*"):
+        damage(file)
+    told = everest("evaluate", finetuned, table, "--json")
+    assert told.code == 1 and told.out == ""
+    assert "none of the 4 clips could be read" in told.err

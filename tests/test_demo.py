@@ -32,7 +32,7 @@ def test_it_ends_with_what_came_of_it(small: tuple[Path, Told]) -> None:
         r"from scratch +top-1 ",
         r"pre-training gained [+-]",
         r"chance +25\.0 %",
-        r"one frame .* \(99\.9 % interval",
+        r"one frame +linear .* \(99\.9 % interval .*\); nearest .* \(99\.9 % interval .*\): ",
         r"pre-training \(VideoMAE\) on full tokens: .* times the time .* MiB of activations",
         r"fine-tuning on full tokens: ",
         r"everest pretrain my_videos/ --out runs/a",

@@ -1,5 +1,6 @@
 """A step moves the weights by the mean over the clips that were read, or not at all."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +18,9 @@ from everest.fitting import NON_FINITE_LIMIT, Job, Loop, NotFinite
 from everest.folder import RunFolder
 from everest.optim import Schedule
 from everest.recipe import Optim
+from everest.samples import make_samples
 from everest.stopping import Stopped
-from tiny import TINY, TINY_PRETRAIN, LabelledSet, contents, done, everest
+from tiny import TINY, TINY_PRETRAIN, LabelledSet, contents, damage, done, everest
 
 SIZES: dict[str, Any] = {
     "model": "32x2x2", "frames": 4, "size": 32, "patch": 8,
@@ -337,3 +339,19 @@ def test_a_frozen_encoder_keeps_its_weights_while_the_head_learns(
         if name.startswith("reader."):
             assert torch.equal(value, before[name.replace("reader.", "encoder.", 1)]), name
     assert after["heads.0.linear.weight"].abs().sum() > 0
+
+
+def test_a_validation_that_cannot_be_read_ends_no_run_and_chooses_nothing(tmp_path: Path) -> None:
+    table = make_samples(tmp_path / "made", train=8, val=4, test=4, size=32, frames=8)
+    for video in (tmp_path / "made" / "videos").glob("val-*"):
+        damage(video)
+    run = tmp_path / "run"
+    for job, more in (("finetune", TINY), ("pretrain", TINY_PRETRAIN)):
+        words = [job, table, "--out", run, "--epochs", 1, "--overwrite", *more]
+        told = done(*words)
+        assert "validation: no clip could be read" in told.out
+        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        (found,) = [line for line in lines if line["kind"] == "eval"]
+        assert found["clips"] == 0
+        assert not (run / "weights" / "best").exists()
+    assert "whether it has learnt is not known" in told.out

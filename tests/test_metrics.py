@@ -89,3 +89,10 @@ def test_the_document_names_the_kind_of_column() -> None:
         "kind", "top1", "top1_interval", "top5", "mean_class", "per_class",
     }  # fmt: skip
     assert isinstance(document["top1_interval"], list)
+
+
+def test_of_no_clip_there_is_no_accuracy_and_the_document_says_so() -> None:
+    found = accuracy(np.zeros((0, 0)), np.zeros(0, np.int64), ["a", "b"])
+    assert found.clips == 0 and found.top1_interval == (0.0, 1.0)
+    document = found.to_json()
+    assert document["top1"] is None and document["mean_class"] is None

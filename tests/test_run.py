@@ -295,3 +295,13 @@ def test_a_fine_tuning_starts_from_what_was_learnt(
         for name in shared
         if not before[name].equal(after[name.replace("encoder.", "reader.", 1)])
     ] == []
+
+
+def test_embedding_leaves_the_model_as_it_was(labelled: LabelledSet, pretrained: Path) -> None:
+    run = ev.load(pretrained)
+    before = run.model.select.counts(run.grid)
+    run.embed(labelled.files[0])
+    assert run.model.select.counts(run.grid) == before
+    run.keep(0.5)
+    run.keep(None)
+    assert run.model.select.counts(run.grid) == before

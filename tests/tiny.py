@@ -61,3 +61,13 @@ def contents(folder: Path) -> dict[str, bytes | None]:
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
         for path in sorted(folder.rglob("*"))
     }
+
+
+def damage(video: Path) -> None:
+    """Spoils a video's frames and leaves its headers: it is found good until it is decoded."""
+    content = bytearray(video.read_bytes())
+    begin = content.find(b"mdat")
+    size = len(content) - begin
+    for place in range(begin + size // 3, begin + size * 9 // 10):
+        content[place] = 0xFF
+    video.write_bytes(content)

@@ -1,9 +1,10 @@
 """This file decides how a model is looked at without learning: classifiers by their views,
 autoencoders by their held-out loss and its two controls."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 
 from everest.clips import Clips
 from everest.machine import Machine
+from everest.metrics import number_or_none
 
 
 class EvaluationBatches(Protocol):
@@ -102,6 +104,17 @@ class HeldOut:
     constant: float  # of a predictor that says 0: 1.00 for normalised pixels
     other_clip: float  # of the same model reading another clip's visible tokens
 
+    def to_json(self) -> dict[str, float | int | None]:
+        """The figures of an eval line; None where there was nothing to measure."""
+        figures = {
+            "held_out": self.loss,
+            "constant": self.constant,
+            "other_clip": self.other_clip,
+        }
+        return {name: number_or_none(value) for name, value in figures.items()} | {
+            "clips": self.clips
+        }
+
     @property
     def share(self) -> float:
         """Of the constant predictor's loss that is left: 1.00 is nothing learnt."""
@@ -112,8 +125,14 @@ class HeldOut:
         start = f"held-out loss {self.loss:.3f}, {self.share:.2f} of a constant predictor's"
         gain = 1 - self.share
         own = (self.other_clip - self.loss) / self.constant if self.constant else 0.0
+        if not self.clips:
+            return "no held-out clip could be read: whether it has learnt is not known"
+        if not math.isfinite(self.loss):
+            return "the held-out loss is not finite: training has gone astray"
         if not gain >= 0.1:
             return f"{start}: barely learnt, train longer before you fine-tune"
+        if math.isnan(self.other_clip):
+            return f"{start}; one held-out clip has no other to be held against"
         if not own >= 0.02:
             return (
                 f"{start}, and hardly better than when it reads another clip "
@@ -142,12 +161,22 @@ def held_out(
         readable = clips.weight > 0
         clips_seen += int(readable.sum())
         for name in names:
-            usable = readable & readable.roll(1) if name == "loss_other" else readable
             values = out[name].float().cpu()
-            usable = usable & ~values.isnan()
+            usable = readable
+            if name == "loss_other":  # a clip alone in its batch, or beside a bad one, has none
+                usable = readable & readable.roll(1) & ~values.isnan()
             sums[name] += float(values[usable].sum())
             counts[name] += int(usable.sum())
     loss, constant, other = (
         sums[name] / counts[name] if counts[name] else float("nan") for name in names
     )
     return HeldOut(clips_seen, loss, constant, other)
+
+
+def held_out_of(line: dict[str, Any]) -> HeldOut:
+    """The inverse of `to_json`, of a line of metrics.jsonl."""
+
+    def figure(name: str) -> float:
+        return float("nan") if line[name] is None else line[name]
+
+    return HeldOut(line["clips"], figure("held_out"), figure("constant"), figure("other_clip"))

@@ -79,7 +79,7 @@ class Job:
     clip_grad: float | None
     validate: Callable[[int], dict[str, Any]] | None  # epoch -> figures
     validate_every: int  # epochs
-    score: Callable[[dict[str, Any]], float]  # of validation figures: higher is better
+    score: Callable[[dict[str, Any]], float]  # of validation: higher is better, nan is none
     tell: Callable[[dict[str, Any]], None]  # an epoch's line for the console
     log_every: int = 10  # steps
     stop_after: int | None = None  # epochs
@@ -256,7 +256,8 @@ def end_epoch(job: Job, loop: Loop, clock: Clock) -> None:
             "metrics.jsonl", {"kind": "eval", "step": loop.step, "epoch": loop.epoch, **found}
         )
         score = job.score(found)
-        if loop.best is None or score > loop.best:
+        # One of which no clip could be read, or that gave no finite figure, chooses nothing.
+        if math.isfinite(score) and (loop.best is None or score > loop.best):
             loop.best, loop.best_epoch = score, loop.epoch
             job.model.save_pretrained(job.folder.weights("best"))  # type: ignore[operator]
         line |= found

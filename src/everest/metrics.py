@@ -1,5 +1,6 @@
 """This file decides the figures of a classifier: accuracies with their intervals."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,11 @@ def interval(successes: int, trials: int, level: float = 0.95) -> tuple[float, f
     return low, high
 
 
+def number_or_none(value: float) -> float | None:
+    """What a JSON document holds of a figure: None where there was nothing to measure."""
+    return value if math.isfinite(value) else None
+
+
 @dataclass(frozen=True)
 class Accuracy:
     """What one label column's predictions amount to."""
@@ -35,10 +41,10 @@ class Accuracy:
     def to_json(self) -> dict[str, Any]:
         return {
             "kind": "class",
-            "top1": self.top1,
+            "top1": number_or_none(self.top1),
             "top1_interval": list(self.top1_interval),
             "top5": self.top5,
-            "mean_class": self.mean_class,
+            "mean_class": number_or_none(self.mean_class),
             "per_class": self.per_class,
         }
 
@@ -46,6 +52,8 @@ class Accuracy:
 def accuracy(probabilities: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> Accuracy:
     """(clips, classes), (clips,) -> Accuracy; clips with label -1 are left out."""
     known = labels >= 0
+    if not known.any():
+        return Accuracy(0, float("nan"), interval(0, 0), None, float("nan"), {})
     probabilities, labels = probabilities[known], labels[known]
     ranked = np.argsort(-probabilities, axis=1, kind="stable")
     right = ranked[:, 0] == labels
@@ -56,13 +64,13 @@ def accuracy(probabilities: np.ndarray, labels: np.ndarray, names: Sequence[str]
         if (labels == number).any()
     }
     top5 = None
-    if len(names) > 5 and clips:
+    if len(names) > 5:
         top5 = float((ranked[:, :5] == labels[:, None]).any(axis=1).mean())
     return Accuracy(
         clips,
-        float(right.mean()) if clips else float("nan"),
+        float(right.mean()),
         interval(int(right.sum()), clips),
         top5,
-        float(np.mean(list(per_class.values()))) if per_class else float("nan"),
+        float(np.mean(list(per_class.values()))),
         per_class,
     )

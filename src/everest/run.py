@@ -60,6 +60,7 @@ class Run:
     def keep(self, budget: Budget | None) -> None:
         """Sets how many tokens are read from now on (None: the model's own choice)."""
         if budget is None:
+            self.model.select = build.selector_of(self.config.select)
             return
         select = build.reading_selector(self.config, budget)
         select.counts(self.grid)
@@ -98,7 +99,11 @@ class Run:
         else:
             self.keep(keep)
         rows = rows_of(videos, window, hop)
-        vectors, bad = self.features(rows, views=VIEWS if window is None else 1, workers=workers)
+        views = VIEWS if window is None else 1
+        try:
+            vectors, bad = self.features(rows, views=views, workers=workers)
+        finally:
+            self.keep(None)  # what is asked next reads and hides as the model was made to
         known = [number for number, vector in enumerate(vectors) if vector is not None]
         spans = [span_seconds(rows[number]) for number in known]
         return Embeddings(

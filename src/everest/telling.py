@@ -35,8 +35,12 @@ class EpochLines:
         parts = [f"epoch {line['epoch']}/{self.epochs}"]
         loss = line["loss"]
         parts.append("loss " + (f"{loss:.4f}" if loss is not None else "none: no clip was read"))
-        if "top1" in line:
+        if line.get("clips") == 0:
+            parts.append("validation: no clip could be read")
+        elif "top1" in line:
             parts.append(f"val top-1 {percent(line['top1'])}")
+        elif "held_out" in line and line["held_out"] is None:
+            parts.append("held-out loss not finite")
         elif "held_out" in line:
             parts.append(f"held-out {line['held_out']:.3f} of {line['constant']:.2f}")
         parts.append(f"{line['clips_per_second']:.1f} clips/s")

@@ -1,5 +1,6 @@
 """This file decides how pre-training and fine-tuning are put together around the one loop."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from everest import build, data, evaluating, fitting, measuring, optim
 from everest.console import Console
 from everest.index import Index
-from everest.metrics import accuracy
+from everest.metrics import accuracy, number_or_none
 from everest.outcome import Outcome, outcome, write_data
 from everest.preparing import Prepared, Settings, prepare
 from everest.progress_pictures import SamplePictures
@@ -101,6 +102,17 @@ def out_of_memory(ready: Prepared) -> OutOfMemory:
     )
 
 
+def held_out_score(found: dict[str, Any]) -> float:
+    return math.nan if found["held_out"] is None else -found["held_out"]
+
+
+def accuracy_score(found: dict[str, Any]) -> float:
+    """Top-1; ties go to the lower loss."""
+    if found["top1"] is None or found["loss"] is None:
+        return math.nan
+    return found["top1"] - 1e-3 * min(found["loss"], 100.0)
+
+
 def run_pretrain(
     index: Index,
     recipe: PretrainRecipe,
@@ -123,21 +135,12 @@ def run_pretrain(
         def validate_model(epoch: int) -> dict[str, Any]:
             found = evaluating.held_out(ready.model, loader, ready.place, batch=size)
             pictures(epoch)
-            return {
-                "held_out": found.loss,
-                "constant": found.constant,
-                "other_clip": found.other_clip,
-                "clips": found.clips,
-            }
+            return found.to_json()
 
-    result = train_model(ready, settings, console, validate_model, lambda found: -found["held_out"])
+    result = train_model(ready, settings, console, validate_model, held_out_score)
     finish(ready, result, console)
     if result.validation:
-        figures = result.validation
-        verdict = evaluating.HeldOut(
-            figures["clips"], figures["held_out"], figures["constant"], figures["other_clip"]
-        ).told()
-        console.title(verdict)
+        console.title(evaluating.held_out_of(result.validation).told())
     out = settings.out
     next_commands(
         console,
@@ -173,18 +176,23 @@ def run_finetune(
 
         def validate_model(epoch: int) -> dict[str, Any]:
             found = evaluating.predict_rows(ready.model, loader, ready.place)
-            figures: dict[str, Any] = {"loss": found.loss, "missing": found.missing}
-            tops = []
-            for column, names in index.classes.items():
-                figure = accuracy(found.probabilities[column], found.labels[column], names)
-                figures[column] = {"top1": figure.top1, "clips": figure.clips}
-                tops.append(figure.top1)
-            return {**figures, "top1": sum(tops) / len(tops)}
+            figures = {
+                column: accuracy(found.probabilities[column], found.labels[column], names)
+                for column, names in index.classes.items()
+            }
+            tops = [figure.top1 for figure in figures.values() if figure.clips]
+            return {
+                "clips": len(found.rows) if tops else 0,
+                "missing": found.missing,
+                "loss": number_or_none(found.loss),
+                "top1": sum(tops) / len(tops) if tops else None,
+                "columns": {
+                    column: {"top1": number_or_none(figure.top1), "clips": figure.clips}
+                    for column, figure in figures.items()
+                },
+            }
 
-    def score(found: dict[str, Any]) -> float:
-        return found["top1"] - 1e-3 * min(found["loss"], 100.0)  # ties go to the lower loss
-
-    result = train_model(ready, settings, console, validate_model, score)
+    result = train_model(ready, settings, console, validate_model, accuracy_score)
     finish(ready, result, console)
     out = settings.out
     next_commands(

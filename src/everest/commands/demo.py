@@ -172,13 +172,15 @@ def classify(demo: Demo, options: Options, sources: list[str], more: list[str]) 
     train = [row for row in index.part("train").rows if not row.bad]
     still = one_frame(index, train, [row for row in rows if not row.bad])
     costs = [full_tokens(demo.place("pretrained")), full_tokens(demo.place("finetuned"))]
+    if share is not None:
+        demo.console.warn("the pre-training saw all clips, those of val too, without their labels")
     conclude(demo, documents, still, costs, part)
 
 
 def conclude(
     demo: Demo,
     documents: dict[str, dict[str, Any]],
-    still: "OneFrame",
+    still: "list[OneFrame]",
     costs: "list[FullTokens]",
     part: str,
 ) -> None:
@@ -197,12 +199,15 @@ def conclude(
         )
     gain = 100 * (tops["finetuned"] - tops["scratch"])
     say(f"  pre-training gained {gain:+.1f} points at the same fine-tuning")
-    say(f"  {'chance':13} {percent(still.chance)}")
-    verdict = "motion is needed" if still.at_chance else "a single frame tells something here"
-    say(
-        f"  {'one frame':13} {percent(still.top1)} (99.9 % interval {100 * still.low:.1f} to "
-        f"{100 * still.high:.1f}): {verdict}"
+    say(f"  {'chance':13} {percent(still[0].chance)}")
+    told = "; ".join(
+        f"{one.name} {percent(one.top1)} (99.9 % interval {100 * one.low:.1f} to "
+        f"{100 * one.high:.1f})"
+        for one in still
     )
+    alone = all(one.at_chance for one in still)
+    verdict = "motion is needed" if alone else "a single frame tells something here"
+    say(f"  {'one frame':13} {told}: {verdict}")
     for cost, step in zip(costs, ("pretrain", "finetuned"), strict=True):
         say(f"  {cost.told(demo.seconds[step])}")
     say(f"  picture: {demo.place('tokens.gif')}; curves: {demo.place('pretrained/curves.png')}")

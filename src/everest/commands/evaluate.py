@@ -52,6 +52,12 @@ class Options:
     """Print one JSON document on stdout, all else on stderr."""
 
 
+class NothingRead(ValueError):
+    """An evaluation of which no clip could be read."""
+
+    exit_code = 1
+
+
 def run(words: list[str]) -> int:
     options = parse(Options, words, "evaluate", examples=EXAMPLES)
     from everest.console import Console
@@ -183,6 +189,8 @@ def measure(
     speed = len(found.rows) / max(time.perf_counter() - begun, 1e-9)
     for entry in loader.bad_files()[:5]:
         console.warn(f"{shown(entry['path'])}: {shown(entry['reason'])}")
+    if not len(found.rows):
+        raise NothingRead(f"none of the {len(rows)} clips could be read: nothing was measured")
     config = run.config
     if keep is not None:
         name = "all" if keep == 1.0 and isinstance(keep, float) else config.select.name
