@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from everest.commands import demo
-from everest.samples import make_samples
+from everest.samples import make_samples, remove_samples
 from tiny import Told, done, everest
 
 
@@ -84,3 +84,20 @@ def test_the_real_demo_learns_to_see_motion(tmp_path: Path) -> None:
     reached = re.search(r"fine-tuned +top-1 ([\d.]+) %", end)
     assert chance and reached and "motion is needed" in end
     assert float(reached[1]) >= 2 * float(chance[1])
+
+
+def test_overwrite_leaves_clips_that_the_demo_did_not_make(tmp_path: Path) -> None:
+    mine = tmp_path / "clips" / "videos" / "holiday.mp4"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("precious")
+    told = everest("demo", "--out", tmp_path, "--overwrite")
+    assert told.code == 2 and "holiday.mp4" in told.err
+    assert mine.read_text() == "precious"
+
+
+def test_what_the_demo_made_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    make_samples(tmp_path / "clips", train=4, val=4, test=4, size=32, frames=8)
+    (tmp_path / "clips" / "videos" / ".test-00007.mp4.part").write_text("it was stopped here")
+    (tmp_path / "clips" / ".labels.csv.part").write_text("and here")
+    remove_samples(tmp_path / "clips")
+    assert not list(tmp_path.iterdir())

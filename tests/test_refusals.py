@@ -481,3 +481,38 @@ def test_resume_and_overwrite_together_are_refused(
 ) -> None:
     told = refused(pretrained, *pretrain(labelled.videos, pretrained, "--resume", "--overwrite"))
     assert "--resume and --overwrite" in told
+
+
+@pytest.mark.parametrize(
+    ("mine", "said"),
+    [
+        (("thesis.tex",), "thesis.tex"),
+        (("thesis.tex", "log.txt"), "thesis.tex"),
+        (("thesis.tex", "recipe.json", "metrics.jsonl"), "thesis.tex"),
+        (("weights",), "does not look like a run"),
+        (("data.json", "log.txt"), "does not look like a run"),
+    ],
+    ids=str,
+)
+def test_overwrite_removes_nothing_that_no_run_has_written(
+    mine: tuple[str, ...], said: str, labelled: LabelledSet, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in mine:
+        (out / name).write_text("precious")
+    before = contents(out)
+    told = everest(*pretrain(labelled.videos, out, "--overwrite"))
+    assert told.code == 2 and said in told.err and "--overwrite" in told.err
+    assert contents(out) == before
+
+
+def test_overwrite_replaces_a_run_and_one_that_ended_early(
+    labelled: LabelledSet, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    (out / "samples").mkdir(parents=True)
+    (out / "log.txt").write_text("it had begun")
+    for _ in range(2):
+        done(*pretrain(labelled.videos, out, "--overwrite"))
+    assert "it had begun" not in (out / "log.txt").read_text()

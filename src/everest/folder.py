@@ -15,7 +15,11 @@ from typing import Any
 from everest.checkpoint import write_text
 from everest.version import __version__
 
-OWN = ("recipe.json", "metrics.jsonl", "state", "weights", "log.txt")  # marks a run of ours
+WRITTEN = frozenset(  # all that a run leaves in its folder
+    "recipe.json command.txt env.json log.txt metrics.jsonl timings.jsonl data.json curves.png"
+    " predictions.csv samples state weights".split()
+)
+STARTED = frozenset({"log.txt", "samples"})  # by a run that ended before its recipe was written
 
 
 class FolderError(ValueError):
@@ -85,8 +89,15 @@ class RunFolder:
             ) from error
 
     def refuse_foreign(self) -> None:
+        """Refuses to replace a folder that holds anything but one run: it would be removed too."""
         names = {entry.name for entry in self.path.iterdir()}
-        if not names.intersection(OWN):
+        foreign = sorted(names - WRITTEN)
+        if foreign:
+            raise FolderError(
+                f"--out {self.path} --overwrite: holds {', '.join(foreign[:3])}, which no run "
+                f"writes and which would be lost; move it, or give another folder"
+            )
+        if "recipe.json" not in names and not names <= STARTED:
             raise FolderError(
                 f"--out {self.path} --overwrite: does not look like a run of everest "
                 f"({', '.join(sorted(names)[:3])}); empty it yourself or give another folder"

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import csv
 import os
+import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +32,7 @@ DIRECTIONS: dict[str, tuple[int, int]] = {
     "up": (-1, 0),
 }
 SPLITS = ("train", "val", "test")
+NAME = r"\.?(train|val|test)-\d+\.mp4(\.part)?"  # of a file, half written too
 DIGIT_SHARE = {"train": 0.7, "val": 0.1, "test": 0.2}  # of the 1,797 digit images
 DIGIT_SIDE = 0.65  # of the picture's side
 SPEEDS = (1 / 64, 1 / 32)  # of the picture's side per frame: 1 and 2 pixels of 64
@@ -84,6 +87,24 @@ def make_samples(
     # Renamed last: a table means that all of its videos are there.
     os.replace(part, table)
     return table
+
+
+def remove_samples(folder: Path) -> None:
+    """Removes what `make_samples` wrote; raises ValueError where anything else is in the folder."""
+    foreign = [
+        entry
+        for entry in folder.rglob("*")
+        if entry.relative_to(folder).parts
+        not in {("labels.csv",), (".labels.csv.part",), ("videos",)}
+        and not (entry.parent == folder / "videos" and re.fullmatch(NAME, entry.name))
+    ]
+    if foreign or folder.is_symlink():
+        named = foreign[0] if foreign else folder
+        raise ValueError(
+            f"{folder}: holds {named}, which this demo did not make and which would be lost; move "
+            f"it, or give another folder"
+        )
+    shutil.rmtree(folder)
 
 
 def draw_samples(counts: dict[str, int], *, size: int, frames: int, seed: int) -> Iterator[Sample]:

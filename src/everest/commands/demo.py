@@ -88,13 +88,11 @@ def run(words: list[str]) -> int:
 
 
 def made_videos(demo: Demo, options: Options) -> None:
-    import shutil
-
-    from everest.samples import make_samples
+    from everest.samples import make_samples, remove_samples
 
     clips = options.out / "clips"
-    if options.overwrite:
-        shutil.rmtree(clips, ignore_errors=True)
+    if clips.exists():
+        remove_samples(clips)
     demo.console.say(
         f"making {TRAIN + VAL + TEST} clips of moving digits, labelled by direction, as real video "
         f"files in {clips}"
