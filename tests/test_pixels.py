@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from everest.targets.pixels import PixelHead, Pixels, SquaredError
+from everest.targets.pixels import Pixels, SquaredError
 from textures import clips_of, generator, noise, noisy_clips, small_vit
 
 DIM = 3 * 2 * 8 * 8
@@ -28,11 +27,6 @@ def naive_targets(video: Tensor, patch: int) -> Tensor:
     return torch.stack(found, dim=1)
 
 
-def released(values: Tensor, channels: int = 3) -> Tensor:
-    """Numbers of a patch ordered (channel, pixel) -> the released (pixel, channel)."""
-    return values.unflatten(-1, (channels, -1)).transpose(-1, -2).flatten(-2)
-
-
 @pytest.mark.parametrize("channels", [1, 3])
 def test_targets_are_pixels_normalised_a_token_and_channel(channels: int) -> None:
     video = noise(2, channels, 4, 16, 24)
@@ -43,7 +37,7 @@ def test_targets_are_pixels_normalised_a_token_and_channel(channels: int) -> Non
     found = Pixels(2, 8, channels)(clips, model.look(clips), positions)
     wanted = naive_targets(video, 8)[torch.arange(2)[:, None], positions]
     assert found.shape == (2, 4, channels * 128)
-    torch.testing.assert_close(released(found, channels).double(), wanted, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found.double(), wanted, rtol=1e-5, atol=1e-5)
     assert not found[:, 0].any()
 
 
@@ -53,7 +47,7 @@ def test_targets_of_a_nearly_flat_patch_divide_by_the_same_small_number() -> Non
     clips = clips_of(video)
     found = Pixels(2, 8, 3)(clips, small_vit().look(clips), torch.tensor([[0]]))
     wanted = naive_targets(video, 8)
-    torch.testing.assert_close(released(found).double(), wanted, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found.double(), wanted, rtol=1e-5, atol=1e-6)
 
 
 def test_targets_without_normalising_are_pixels_from_0_to_1() -> None:
@@ -61,11 +55,6 @@ def test_targets_without_normalising_are_pixels_from_0_to_1() -> None:
     look = small_vit().look(clips)
     found = Pixels(2, 8, 3, normalize=False)(clips, look, torch.tensor([[5]]))
     torch.testing.assert_close(found[0, 0], look.patches[0, 0, 1, 2].float() / 255)
-
-
-def test_a_heads_outputs_leave_the_released_order_for_that_of_patches() -> None:
-    head, rows = PixelHead(12, DIM, 3), torch.randn(2, 5, 12, generator=generator(0))
-    torch.testing.assert_close(released(head(rows)), F.linear(rows, head.weight, head.bias))
 
 
 def test_the_loss_is_the_mean_squared_error_of_each_clip() -> None:

@@ -108,11 +108,15 @@ def test_scores_carry_no_gradient() -> None:
     assert not model.look(noisy_clips()).change().requires_grad
 
 
-def test_a_long_clip_scored_in_chunks_scores_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("steps", [0, 1, 3, 14])
+def test_clips_scored_a_few_steps_at_once_score_the_same(
+    steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = small_vit()
     clips = noisy_clips(frames=14)
     whole = model.look(clips).change()
-    monkeypatch.setattr(selection, "CHUNK_BYTES", 1)
+    numbers = model.look(clips).patches[0, 0].numel()
+    monkeypatch.setitem(selection.SCORED_AT_ONCE, "cpu", steps * numbers)
     torch.testing.assert_close(model.look(clips).change(), whole, rtol=1e-6, atol=0)
 
 

@@ -24,13 +24,13 @@ from textures import (
 # Patches and embedding
 
 
-def test_a_patch_is_ordered_channel_frame_row_column() -> None:
+def test_a_patch_is_ordered_frame_row_column_channel() -> None:
     video = noise(2, 3, 4, 16, 24)
     patches = small_vit().patchify(video)
     assert patches.shape == (2, 2, 2, 3, 3 * 2 * 8 * 8)
     assert patches.dtype == torch.uint8
     cut = video[1, :, 2:4, 8:16, 16:24]  # step 1, row 1, column 2
-    assert torch.equal(patches[1, 1, 1, 2], cut.flatten())
+    assert torch.equal(patches[1, 1, 1, 2], cut.permute(1, 2, 3, 0).flatten())
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])
@@ -159,7 +159,8 @@ def test_the_embeddings_gradient_comes_from_visible_rows_alone(
     wanted = torch.einsum("bvd,bvp->dp", tokens.grad, normal)
     found = encoder.patch_embed.proj.weight.grad
     assert found is not None
-    torch.testing.assert_close(found.flatten(1), wanted, rtol=1e-4, atol=1e-5)
+    ordered = found.permute(0, 2, 3, 4, 1).flatten(1)
+    torch.testing.assert_close(ordered, wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_linear_layers_start_by_xavier_and_their_biases_at_zero() -> None:

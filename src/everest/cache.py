@@ -4,6 +4,7 @@ Frames are scaled before they are kept and by the same step as without a cache: 
 bit for bit. Safe with several processes: a file is written beside and renamed.
 """
 
+import math
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -22,10 +23,25 @@ def nothing() -> None:
     pass
 
 
-def opened(kept: Path) -> np.ndarray | None:
-    """The frames in a file; None where there is none, or a damaged one."""
+def picked(kept: Path, indices: Sequence[int]) -> np.ndarray | None:
+    """The wanted frames of a file, the last one for indices past its end; None where there is no
+    file, or a damaged one. Reads them: a mapped file brings each page by a fault of its own."""
     try:
-        return np.load(kept, mmap_mode="r")
+        with kept.open("rb", buffering=0) as file:
+            if np.lib.format.read_magic(file) != (1, 0):
+                return None
+            shape, _, kind = np.lib.format.read_array_header_1_0(file)
+            if kind != np.uint8 or len(shape) != 4:
+                return None
+            begin, size = file.tell(), math.prod(shape[1:])
+            wanted = np.empty((len(indices), *shape[1:]), np.uint8)
+            places = np.minimum(indices, shape[0] - 1)
+            # Neighbours are read together.
+            for run in np.split(np.arange(len(places)), np.flatnonzero(np.diff(places) != 1) + 1):
+                file.seek(begin + int(places[run[0]]) * size)
+                if file.readinto(wanted[run[0] : run[-1] + 1].data) != len(run) * size:
+                    return None
+            return wanted
     except (OSError, ValueError, EOFError):
         return None
 
@@ -50,12 +66,13 @@ class FrameCache:
         if self.folder is None:
             return video.read(path, indices, short_side=short_side, alive=alive)
         kept = self.place(path, short_side)
-        frames = opened(kept)
+        found = picked(kept, indices)
+        if found is not None:
+            return found
+        frames = self.decode(path, short_side, alive)
         if frames is None:
-            frames = self.decode(path, short_side, alive)
-            if frames is None:
-                return video.read(path, indices, short_side=short_side, alive=alive)
-            self.keep(frames, kept)
+            return video.read(path, indices, short_side=short_side, alive=alive)
+        self.keep(frames, kept)
         return frames[np.minimum(indices, len(frames) - 1)]
 
     def place(self, path: str, short_side: int | None) -> Path:

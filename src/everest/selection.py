@@ -4,6 +4,7 @@ B clips; t, h, w the token grid; N = t*h*w; P numbers of a patch; D channels of 
 Positions count the flattened (t, h, w) grid. Counts come from the recipe and never from the clip.
 """
 
+import itertools
 from typing import NamedTuple, Protocol
 
 import torch
@@ -14,7 +15,10 @@ from everest import draw
 
 Budget = int | float  # with a point a share of the clip's tokens, without a point a count
 Grid = tuple[int, int, int]
-CHUNK_BYTES = 32 << 20  # of float32 patches scored at once: keeps a long clip's look small
+# Differences scored at once, in numbers: few enough for a processor's cache, or on another device
+# for its memory, however long a clip is.
+SCORED_AT_ONCE = {"cpu": 1 << 19}
+SCORED_AT_MOST = 1 << 23
 
 
 class Selection(NamedTuple):
@@ -24,7 +28,10 @@ class Selection(NamedTuple):
 
 def take(rows: Tensor, positions: Tensor) -> Tensor:
     """(B, N, ...), (B, K) -> (B, K, ...): the rows at the positions."""
-    return rows[torch.arange(len(rows), device=rows.device)[:, None], positions]
+    B, N = rows.shape[:2]
+    places = positions + torch.arange(0, B * N, N, device=rows.device)[:, None]
+    # One index into all rows copies each as a whole; two indices copy number by number.
+    return rows.flatten(0, 1).index_select(0, places.flatten()).unflatten(0, positions.shape)
 
 
 def size_of(grid: Grid) -> int:
@@ -99,15 +106,16 @@ class Look:
             dtype = torch.get_autocast_dtype(device)
         weight = self.weight.detach().to(dtype)
         scores = torch.empty(B, t, h, w, device=self.patches.device)
-        chunk = max(1, CHUNK_BYTES // (4 * B * h * w * P))
-        for start in range(1, t, chunk):
-            stop = min(start + chunk, t)
+        room = SCORED_AT_ONCE.get(device, SCORED_AT_MOST) // (h * w * P)
+        steps = min(max(room, 1), t - 1)
+        clips = max(room // steps, 1)
+        for first, start in itertools.product(range(0, B, clips), range(1, t, steps)):
+            some, stop = slice(first, first + clips), min(start + steps, t)
             # Differences of grey levels are whole numbers up to 255: exact in bfloat16 too.
-            steps = torch.sub(
-                self.patches[:, start:stop].to(torch.int16), self.patches[:, start - 1 : stop - 1]
-            )
-            scores[:, start:stop] = torch.linalg.vector_norm(
-                F.linear(steps.to(dtype), weight), dim=-1, dtype=torch.float32
+            levels = self.patches[some, start - 1 : stop].to(torch.int16)
+            changes = (levels[:, 1:] - levels[:, :-1]).to(dtype)
+            scores[some, start:stop] = torch.linalg.vector_norm(
+                F.linear(changes, weight), dim=-1, dtype=torch.float32
             )
         scores[:, 0] = scores[:, 1]
         self.scored = scores

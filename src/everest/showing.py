@@ -99,12 +99,12 @@ def rebuild(
     config = model.config.vit
     look = model.encoder.look(clips._replace(video=clips.video.to(next(model.parameters()).device)))
     patches = look.patches[0].cpu().flatten(0, 2).float()  # (N, P)
-    own = patches[masked].unflatten(1, (config.channels, -1))
-    spread, mean = torch.std_mean(own, dim=2, keepdim=True)
-    values = predicted.unflatten(1, (config.channels, -1)) * spread + mean
+    own = patches[masked].unflatten(1, (-1, config.channels))
+    spread, mean = torch.std_mean(own, dim=1, keepdim=True)
+    values = predicted.unflatten(1, (-1, config.channels)) * spread + mean
     patches[masked] = values.flatten(1)
     t, h, w = look.grid
-    pixels = patches.view(t, h, w, config.channels, config.tubelet, config.patch, config.patch)
-    video = pixels.permute(0, 4, 1, 5, 2, 6, 3)  # t, frame, h, row, w, column, channel
+    pixels = patches.view(t, h, w, config.tubelet, config.patch, config.patch, config.channels)
+    video = pixels.permute(0, 3, 1, 4, 2, 5, 6)  # t, frame, h, row, w, column, channel
     shape = (t * config.tubelet, h * config.patch, w * config.patch, config.channels)
     return video.reshape(shape).clamp(0, 255).round().to(torch.uint8).numpy()

@@ -1,8 +1,9 @@
 """This file decides the video transformer: patches, embedding, blocks; sizes ti, s, b, l, h.
 
-B clips; C channels; T, H, W frames and pixels; t, h, w the token grid, N = t*h*w; P = C * tubelet *
-patch * patch numbers of a token's patch, ordered (channel, frame, row, column); D width; V tokens
-read. Parameter names are those of the released VideoMAE family (METHOD.md 2.7).
+B clips; C channels; T, H, W frames and pixels; t, h, w the token grid, N = t*h*w; P numbers of a
+token's patch (tubelet * patch * patch * C), ordered (frame, row, column, channel) as decoded frames
+and the released pixel heads are; D width; V tokens read. Parameter names are those of the released
+VideoMAE family (METHOD.md 2.7).
 """
 
 from dataclasses import dataclass
@@ -189,8 +190,8 @@ class VideoTransformer(nn.Module):
         area = config.tubelet * config.patch**2
         scale = 1.0 / (255.0 * torch.tensor(config.std))
         shift = torch.tensor(config.mean) / torch.tensor(config.std)
-        self.register_buffer("pixel_scale", scale.repeat_interleave(area), persistent=False)
-        self.register_buffer("pixel_shift", shift.repeat_interleave(area), persistent=False)
+        self.register_buffer("pixel_scale", scale.repeat(area), persistent=False)
+        self.register_buffer("pixel_shift", shift.repeat(area), persistent=False)
         self.register_buffer("positions", torch.zeros(0, config.width), persistent=False)
         self.apply(start_linear)
 
@@ -221,15 +222,19 @@ class VideoTransformer(nn.Module):
             raise ValueError(f"the video has {C} channels, the model {self.config.channels}")
         patch, tubelet = self.config.patch, self.config.tubelet
         split = video.reshape(B, C, t, tubelet, h, patch, w, patch)
-        return split.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(B, t, h, w, -1)
+        return split.permute(0, 2, 4, 6, 3, 5, 7, 1).reshape(B, t, h, w, -1)
+
+    def patch_weight(self) -> Tensor:
+        """(D, P): the embedding's weight in the order of a patch."""
+        return self.patch_embed.proj.weight.permute(0, 2, 3, 4, 1).flatten(1)
 
     def grey_weight(self) -> Tensor:
         """(D, P): the embedding's weight for grey levels 0..255, normalisation folded in."""
-        return self.patch_embed.proj.weight.flatten(1) * self.pixel_scale
+        return self.patch_weight() * self.pixel_scale
 
     def embed(self, patches: Tensor) -> Tensor:
         """(..., P) uint8 -> (..., D), before positions."""
-        weight = self.patch_embed.proj.weight.flatten(1)
+        weight = self.patch_weight()
         own = self.patch_embed.proj.bias
         assert own is not None
         bias = own - weight @ self.pixel_shift
