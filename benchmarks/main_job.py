@@ -26,7 +26,22 @@ METHODS = {
 MINUTES = (4, 12, 40)
 FEW = ["--labels-per-class", "14", "--epochs", "75"]
 ALL = ["--epochs", "30"]
-STAGES = ("rates", "pretrain", "finetune", "few", "probe", "scratch", "fights", "tell")
+ABLATION = {  # the recipe's fine-tuning for 15 epochs, with one choice changed at a time
+    "as is": [],
+    "pool mean": ["--pool", "mean"],
+    "head norm layer": ["--head-norm", "layer"],
+    "encoder norm dropped": ["--encoder-norm", "drop"],
+    "the three together, as in the paper": [
+        *("--pool", "mean", "--head-norm", "layer", "--encoder-norm", "drop")
+    ],
+    "crop within 8 pixels": ["--crop-shift", "8"],
+    "crop by area": ["--crop", "area"],
+    "head times 0.001": ["--head-scale", "0.001"],
+}
+STAGES = (
+    *("rates", "pretrain", "finetune", "few", "probe", "ablation", "scratch", "equal"),
+    *("fights", "tell"),
+)
 ROUNDS = 3
 RATE_EPOCHS = 3
 
@@ -120,6 +135,10 @@ def starts() -> dict[str, list[str]]:
     return {"scratch": [], "unpretrained": ["--start", "xavier"]}
 
 
+def ablated(told: str) -> str:
+    return "ablation_" + told.replace(",", "").replace(" ", "_")
+
+
 def row(study: Study, told: str, names: list[str]) -> str | None:
     found = [top for top in map(study.top1, names) if top is not None]
     if not found:
@@ -147,6 +166,7 @@ def tell(study: Study) -> str:
     runs.append(("scratch, CPU of 40 min + fine-tuning", ["scratch_long40"]))
     runs.append(("fights: everest", ["fights_everest"]))
     runs.append(("fights: scratch", ["fights_scratch"]))
+    runs += [(f"15 epochs, {told}", [ablated(told)]) for told in ABLATION]
     lines += [line for told, names in runs if (line := row(study, told, names))]
     return "\n".join(lines)
 
@@ -183,6 +203,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("EVEREST_DATA"))
     parser.add_argument("--only", default=",".join(STAGES), help=f"of {', '.join(STAGES)}")
     parser.add_argument("--minutes", default=",".join(map(str, MINUTES)))
+    parser.add_argument("--methods", default=",".join(METHODS), help="for two at a time")
     asked = parser.parse_args()
     if asked.data is None:
         sys.exit(
@@ -194,24 +215,28 @@ def main() -> None:
         rates = study.rates()
         print({method: f"{1344 / seconds:.0f} clips/s of CPU" for method, seconds in rates.items()})
     for length in minutes:
-        for method in METHODS:
+        for method in asked.methods.split(","):
             name = f"{method}{length}"
             if "pretrain" in only:
                 study.pretrain(name, method, round(length * 60 / rates[method]))
             if "finetune" in only:
                 for seed in (0, 1):
                     study.finetune(f"{name}_s{seed}", name, *ALL, "--seed", str(seed))
-            if "few" in only and length != 4:
+            if "few" in only:
                 for seed in range(3):
                     study.finetune(f"{name}_few{seed}", name, *FEW, "--seed", str(seed))
             if "probe" in only:
                 study.finetune(f"{name}_probe", name, *ALL, "--freeze")
+    if "ablation" in only:
+        for told, words in ABLATION.items():
+            study.finetune(ablated(told), "everest12", "--epochs", "15", *words)
     if "scratch" in only:
         for start, words in starts().items():
             for seed in (0, 1):
                 study.finetune(f"{start}_s{seed}", "none", *ALL, *words, "--seed", str(seed))
             for seed in range(3):
                 study.finetune(f"{start}_few{seed}", "none", *FEW, *words, "--seed", str(seed))
+    if "equal" in only:
         for length in (12, 40):
             lines = (study.out / "scratch_s0" / "timings.jsonl").read_text().splitlines()
             each = json.loads(lines[-1])["cpu_seconds"] / len(lines)
