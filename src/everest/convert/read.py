@@ -4,6 +4,7 @@ import argparse
 import pickle
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from everest.convert.tables import Family, recognise, to_ours
+from everest.convert.beside import Beside, beside_of
 
 WRAPPERS = ("model", "module", "model_state", "state_dict")  # METHOD.md 2.6, in this order
 PREFIXES = ("module.", "model.", "backbone.")
@@ -20,6 +21,7 @@ FORMS = {
     b"<!DOCTYPE": "an HTML page",
     b"<!doctype": "an HTML page",
     b"<html": "an HTML page",
+    b"<?xml": "an XML page",
 }
 
 
@@ -27,12 +29,25 @@ class WeightsError(ValueError):
     """A file that is not weights, or not such that can be used; starts with its path."""
 
 
+@dataclass(frozen=True)
+class Content:
+    """What a weights file holds."""
+
+    tensors: dict[str, Tensor]  # by their names in the file, out of wrapper and prefixes
+    beside: Beside = field(default_factory=Beside)
+
+
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """Every tensor of a .safetensors, .pth, .pt or .bin file by its name in the file.
+    """Every tensor of a .safetensors, .pth, .pyth, .pt, .ckpt or .bin file by its name in the file.
 
     Nothing in the file is run: pickles are read by torch's weights-only reader, which is let to
     know one class more, `argparse.Namespace` (METHOD.md 2.6). Raises WeightsError.
     """
+    return read_content(path).tensors
+
+
+def read_content(path: str | Path) -> Content:
+    """As `read_tensors`, with what the file says beside; raises WeightsError."""
     path = Path(path)
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; give a run folder or a weights file")
@@ -45,7 +60,7 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
             raise WeightsError(f"{path}: {form}, not weights; download it again")
     if path.suffix == ".safetensors":
         try:
-            return load_file(path)
+            return Content(load_file(path))
         except (SafetensorError, OSError, ValueError) as error:
             raise WeightsError(f"{path}: not a whole safetensors file ({error})") from error
     try:
@@ -64,7 +79,7 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
         raise WeightsError(
             f"{path}: not a whole weights file ({type(error).__name__}); was the copy cut?"
         ) from error
-    return flat(content, path)
+    return Content(flat(content, path), beside_of(content))
 
 
 def flat(content: object, path: Path) -> dict[str, Tensor]:
@@ -86,25 +101,12 @@ def flat(content: object, path: Path) -> dict[str, Tensor]:
             f"{', '.join(WRAPPERS)}"
         )
     for prefix in PREFIXES:
-        if all(name.startswith(prefix) for name in tensors):
-            tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+        tensors = without_prefix(tensors, prefix)
     return tensors
 
 
-def read_weights(path: str | Path) -> tuple[Family, dict[str, Tensor]]:
-    """(family, tensors under our names); raises WeightsError for names that no table knows."""
-    tensors = read_tensors(path)
-    family = recognise(tensors)
-    if family is None:
-        some = ", ".join(list(tensors)[:3])
-        raise WeightsError(
-            f"{path}: no known layout; it begins with {some}. Known are the pre-training and "
-            f"fine-tuning files of VideoMAE and EVEREST, and this package's own run folders"
-        )
-    ours, unknown = to_ours(tensors, family)
-    if unknown:
-        raise WeightsError(
-            f"{path}: a {family.name} file with {len(unknown)} parameters this reader does not "
-            f"know: {', '.join(unknown[:5])}"
-        )
-    return family, ours
+def without_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors without a prefix that most have; a head may stand beside a wrapped model."""
+    count = sum(name.startswith(prefix) for name in tensors)
+    shorter = {name.removeprefix(prefix): value for name, value in tensors.items()}
+    return shorter if 2 * count > len(tensors) and len(shorter) == len(tensors) else tensors
