@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 from everest.clips import Clips
@@ -18,8 +19,29 @@ class Target(Protocol):
         """(B, M) -> (B, M, dim), only these tokens, no gradient; NaN where there is nothing."""
         ...
 
+    def possible(self, clips: Clips) -> bool:
+        """Whether it can be made of these clips, with what is at hand."""
+        ...
+
     def frozen(self) -> list[nn.Module]: ...
     def head(self, width: int) -> nn.Module: ...
-    def loss(self, predicted: Tensor, wanted: Tensor) -> Tensor:
-        """-> (B,), one a clip."""
+    def constant(self, wanted: Tensor) -> Tensor:
+        """(B, M, dim) -> (B, M, dim): what one would predict who sees nothing of the clip."""
         ...
+
+    def loss(self, predicted: Tensor, wanted: Tensor) -> Tensor:
+        """-> (B,), one a clip; a token that is wanted nowhere (NaN) counts nothing."""
+        ...
+
+
+def without_lost(predicted: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(B, M, dim) twice -> both with 0 at tokens that are wanted nowhere (NaN), and (B,) the factor
+    that makes a mean over all M tokens one over the others."""
+    lost = wanted.isnan().any(dim=2, keepdim=True)
+    counted = (~lost).sum(dim=(1, 2)).clamp_min(1)
+    zero = torch.zeros((), dtype=wanted.dtype, device=wanted.device)
+    return (
+        torch.where(lost, zero.to(predicted.dtype), predicted),
+        torch.where(lost, zero, wanted),
+        wanted.shape[1] / counted,
+    )

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from everest.clips import Clips
 from everest.selection import Look, take
+from everest.targets import without_lost
 
 EPS = 255e-6  # beside the standard deviation, in grey levels: 1e-6 of pixels in 0..1; METHOD.md 1.2
 
@@ -38,11 +39,19 @@ class Pixels:
 
     name = "pixels"
 
-    def __init__(self, tubelet: int, patch: int, channels: int, normalize: bool = True) -> None:
+    def __init__(
+        self,
+        tubelet: int,
+        patch: int,
+        channels: int,
+        normalize: bool = True,
+        partial: bool = False,  # some decoded tokens are nothing to predict: their targets are NaN
+    ) -> None:
         self.patch = patch
         self.channels = channels
         self.dim = tubelet * patch * patch * channels
         self.normalize = normalize
+        self.partial = partial
 
     @torch.no_grad()
     def __call__(self, clips: Clips, look: Look, positions: Tensor) -> Tensor:
@@ -65,12 +74,22 @@ class Pixels:
         rows.div_(spread.add_(EPS))
         return values
 
+    def possible(self, clips: Clips) -> bool:
+        return True
+
     def frozen(self) -> list[nn.Module]:
         return []
 
     def head(self, width: int) -> nn.Module:
         return nn.Linear(width, self.dim)
 
+    def constant(self, wanted: Tensor) -> Tensor:
+        """Grey: 0 once normalised."""
+        return torch.zeros_like(wanted)
+
     def loss(self, predicted: Tensor, wanted: Tensor) -> Tensor:
         """(B, M, P) twice -> (B,): the mean squared error of a clip."""
-        return SquaredError.apply(predicted, wanted)
+        if not self.partial:
+            return SquaredError.apply(predicted, wanted)
+        predicted, wanted, factor = without_lost(predicted, wanted)
+        return SquaredError.apply(predicted, wanted) * factor
