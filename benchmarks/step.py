@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
@@ -24,11 +25,13 @@ import torch
 from torch import Tensor, nn
 
 import everest
+from everest.build import build
 from everest.clips import Clips
 from everest.config import configure
 from everest.machine import Machine, Precision, cpu_name, keep_freed_memory
 from everest.optim import optimizer
 from everest.recipe import FinetuneRecipe, PretrainRecipe, Recipe
+from everest.vit import SIZES, VideoTransformer, VitConfig
 
 SIDE = 2048  # of the matrices whose product is the floor
 MEMORY_STEPS = 3
@@ -42,6 +45,8 @@ GFLOP = {
     ("vit-b", "finetune"): 569.4,
 }
 QUICK_MODEL, QUICK_SIZE = "64x4x2", 64
+METHODS = ("everest", "videomae", "mme", "mvd")
+TEACHERS = {"vit-s": "vit-b", "vit-b": "vit-b"}  # of MVD's student, both of them
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class Task:
     batch: int  # clips a step
     attention: str  # the peer's
     quick: bool
+    methods: tuple[str, ...] = ("everest",)
 
     @property
     def peer(self) -> str:
@@ -65,14 +71,18 @@ class Task:
         return 1 if self.quick else 4
 
     @property
+    def contenders(self) -> list[str]:
+        return [*self.methods, self.peer]
+
+    @property
     def machine(self) -> Machine:
         return Machine(torch.device("cpu"), self.precision)
 
-    def recipe(self) -> Recipe:
+    def recipe(self, **more: Any) -> Recipe:
         size = QUICK_SIZE if self.quick else 224
         name = QUICK_MODEL if self.quick else self.model
         if self.job == "pretrain":
-            return PretrainRecipe(model=name, size=size)
+            return PretrainRecipe(model=name, size=size, **more)
         return FinetuneRecipe(model=name, size=size)
 
 
@@ -88,17 +98,37 @@ def clips_of(task: Task) -> Clips:
     return Clips(video, labels, torch.ones(task.batch), numbers, numbers, {})
 
 
+def our_model(task: Task, method: str) -> nn.Module:
+    if task.job == "finetune":
+        select = {} if method == "everest" else {"select": "all"}
+        recipe = task.recipe()
+        return everest.create_model(recipe.model, classes=CLASSES, size=recipe.size, **select)
+    if method != "mvd":
+        return build(configure(task.recipe(method=method)))
+    recipe = task.recipe(method="mvd", image_teacher="drawn", video_teacher="drawn")
+    shape = SIZES[TEACHERS.get(recipe.model, "vit-ti")]
+    teachers = {
+        "image_features": VideoTransformer(VitConfig(*shape, tubelet=1, class_token=True)),
+        "video_features": VideoTransformer(VitConfig(*shape)),
+    }
+    for teacher in teachers.values():
+        task.machine.freeze(teacher)
+    dims = {name: teacher.width for name, teacher in teachers.items()}
+    return build(configure(recipe, None, dims), teachers)
+
+
 def our_step(task: Task, method: str) -> Callable[[], None]:
     """A step of this package, from uint8 clips to moved weights."""
     recipe = task.recipe()
-    chosen: dict[str, Any] = {"size": recipe.size}
-    if task.job == "finetune":
-        chosen |= {"classes": CLASSES} | ({} if method == "everest" else {"select": "all"})
-    model = everest.create_model(recipe.model, method=method, **chosen).train()
+    model = our_model(task, method).train()
     moved = optimizer(model, recipe.optim, configure(recipe).vit.depth)
     for group in moved.param_groups:
         group["lr"] = RATE * group["scale"]
     clips, machine = clips_of(task), task.machine
+    if method == "mme":  # a 2 x 2 grid of points a token, two coordinates of four steps
+        height, width = (2 * side // 16 for side in recipe.sides)
+        moves = torch.randn(task.batch, 8, 8, height, width)
+        clips = clips._replace(extra={"trajectory": moves})
 
     def step() -> None:
         moved.zero_grad(set_to_none=True)
@@ -160,8 +190,8 @@ def peer_step(task: Task) -> Callable[[], None]:
 
 
 CONTENDERS: dict[str, Callable[[Task], Callable[[], None]]] = {
-    "everest": lambda task: our_step(task, "everest"),
-    "own videomae": lambda task: our_step(task, "videomae"),
+    **{name: partial(our_step, method=name) for name in METHODS},
+    "own videomae": partial(our_step, method="videomae"),
     "hf videomae sdpa": peer_step,
     "hf videomae eager": peer_step,
 }
@@ -234,19 +264,26 @@ def commit() -> str:
 def report(task: Task, taken: dict[str, list[float]], memory: dict[str, dict[str, float]]) -> None:
     """The table, ratios first."""
     both = (median, min)  # a column each
-    ours, peers = ([of(taken[name]) for of in both] for name in ("everest", task.peer))
+    times = {name: [of(taken[name]) for of in both] for name in task.contenders}
+    peers = times[task.peer]
     rates = [task.products * 2 * SIDE**3 / of(taken["product"]) / 1e9 for of in both]  # GFLOP/s
-    rows = [("step over the peer's", *(f"{a / b:.3f}" for a, b in zip(ours, peers, strict=True)))]
-    if not task.quick:
+    rows = []
+    for name in task.methods:
+        over = (f"{a / b:.3f}" for a, b in zip(times[name], peers, strict=True))
+        rows.append((f"step over the peer's, {name}", *over))
+    if not task.quick and "everest" in times:
         work = task.batch * GFLOP[task.model, task.job]
-        over = (f"{a * rate / work:.2f}" for a, rate in zip(ours, rates, strict=True))
-        rows.append(("step over the matrix floor", *over))
+        pairs = zip(times["everest"], rates, strict=True)
+        rows.append(
+            ("everest over the matrix floor", *(f"{a * rate / work:.2f}" for a, rate in pairs))
+        )
     above = {name: told["peak"] - told["built"] for name, told in memory.items()}
-    if above:
-        share = above["everest"] / above[task.peer]
-        rows.append(("memory above construction over the peer's", f"{share:.2f}", ""))
-    rows.append(("everest, ms", *(f"{1000 * value:.0f}" for value in ours)))
-    rows.append((f"{task.peer}, ms", *(f"{1000 * value:.0f}" for value in peers)))
+    for name in task.methods:
+        if above:
+            share = above[name] / above[task.peer]
+            rows.append((f"memory above construction over the peer's, {name}", f"{share:.2f}", ""))
+    for name, values in times.items():
+        rows.append((f"{name}, ms", *(f"{1000 * value:.0f}" for value in values)))
     rows.append((f"product of {SIDE}^3, GFLOP/s", *(f"{rate:.0f}" for rate in rates)))
     for name, told in memory.items():
         rows.append((f"{name}, MiB above construction", f"{above[name]:.0f}", ""))
@@ -255,9 +292,9 @@ def report(task: Task, taken: dict[str, list[float]], memory: dict[str, dict[str
     print(
         f"{name}, {task.job}, {task.precision}, batch {task.batch}, {len(taken['product'])} rounds"
     )
-    print(f"  {'':<44}{'median':>9}{'least':>9}")
+    print(f"  {'':<52}{'median':>9}{'least':>9}")
     for name, *values in rows:
-        print(f"  {name:<44}" + "".join(f"{value:>9}" for value in values))
+        print(f"  {name:<52}" + "".join(f"{value:>9}" for value in values))
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     print(f"  {cpu_name()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, load {load}")
     versions = ", ".join(version_of(name) for name in ("everest-video", "torch", "transformers"))
@@ -276,6 +313,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--quick", action="store_true", help="tiny sizes, own VideoMAE as the peer")
     parser.add_argument("--no-memory", action="store_true", help="leaves the memory out")
     parser.add_argument("--keep-freed", action="store_true", help="as in a run: freed memory stays")
+    parser.add_argument("--methods", default="everest", help=f"of {', '.join(METHODS)}")
     parser.add_argument("--memory-of", choices=tuple(CONTENDERS), help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
     torch.manual_seed(0)
@@ -283,12 +321,18 @@ def main(arguments: list[str]) -> None:
     if chosen.keep_freed:
         keep_freed_memory()
     task = Task(
-        chosen.model, chosen.job, chosen.precision, chosen.batch, chosen.attention, chosen.quick
+        chosen.model,
+        chosen.job,
+        chosen.precision,
+        chosen.batch,
+        chosen.attention,
+        chosen.quick,
+        tuple(chosen.methods.split(",")),
     )
     if chosen.memory_of:
         measure_memory(task, chosen.memory_of)
         return
-    names = ("everest", task.peer)
+    names = task.contenders
     memory = {} if chosen.no_memory else {name: memory_of(name, arguments) for name in names}
     steps = {name: CONTENDERS[name](task) for name in names} | {"product": floor_step(task)}
     report(task, take_turns(steps, 3 if chosen.quick else chosen.rounds), memory)
