@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from everest import attention
 from everest.attention import attend
+from everest.blocks import Block
 from everest.selection import AllTokens, ReRo, Selection
-from everest.vit import Block, VideoTransformer, VitConfig
+from everest.vit import VideoTransformer, VitConfig
 from fairness import equally_often
 from textures import (
     generator,

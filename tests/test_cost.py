@@ -3,8 +3,9 @@
 import pytest
 
 from everest.config import configure
-from everest.cost import Cost, cost_of
+from everest.cost import Cost, cost_of, reading_cost
 from everest.recipe import FinetuneRecipe, PretrainRecipe, Recipe
+from everest.vit import SIZES, VitConfig
 
 CLASSES = {"label": tuple(str(number) for number in range(400))}
 
@@ -77,3 +78,26 @@ def test_the_total_is_the_sum_of_the_parts_and_embedding_reads_every_token() -> 
     assert found.embed / found.total == pytest.approx(0.093, abs=1e-3)  # METHOD.md 3.1
     assert found.head == 0
     assert cost(FinetuneRecipe()).decoder == 0
+
+
+def test_the_other_methods_cost_what_was_counted_on_their_authors_code() -> None:
+    teachers = {"image_teacher": "a", "video_teacher": "b"}
+    student = configure(
+        PretrainRecipe(method="mvd", **teachers),  # type: ignore[arg-type]
+        None,
+        {"image_features": 768, "video_features": 768},
+    )
+    assert cost_of(student).total == pytest.approx(77.3, rel=2e-3)
+    assert cost(PretrainRecipe(method="mme")).total == pytest.approx(48.0, rel=2e-3)
+    cells = cost(PretrainRecipe(method="videomae", decoder_share=0.5)).total
+    assert cells == pytest.approx(25.9, rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("model", "image", "video"), [("vit-b", 140.5, 180.3), ("vit-l", 492.4, 596.8)]
+)
+def test_teachers_cost_what_was_counted_of_mvds(model: str, image: float, video: float) -> None:
+    vit = VitConfig(*SIZES[model])
+    assert reading_cost(vit, (8, 14, 14)) == pytest.approx(video, rel=2e-3)
+    frame = VitConfig(*SIZES[model], tubelet=1, class_token=True)
+    assert 8 * reading_cost(frame, (1, 14, 14)) == pytest.approx(image, rel=2e-3)

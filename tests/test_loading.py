@@ -12,7 +12,7 @@ from everest.clips import Clips
 from everest.crops import Sides
 from everest.index import Row
 from everest.loading import Loader, Sampling, evaluation_framing
-from everest.reading import Framing
+from everest.reading import Clip, Framing
 from filming import number, write_film
 
 FPS = 25
@@ -302,7 +302,7 @@ class HalfBad:
         self.asked += 1
         if set(self.bad).intersection(request.indices):  # type: ignore[attr-defined]
             return Failure("a frame cannot be decoded")
-        return np.full((4, *SIDES, 3), 7, np.uint8)
+        return Clip(np.full((4, *SIDES, 3), 7, np.uint8))
 
     def close(self) -> None:
         pass

@@ -70,6 +70,7 @@ def test_evaluation_gives_the_documented_entries() -> None:
         "loss": (3,),
         "visible": (3, 4),
         "masked": (3, 10),
+        "tokens": (3, 4, 24),
         "features": (3, 24),
         "scores": (3, 4, 2, 3),
         "prediction.0.pixels": (3, 10, DIM),
@@ -163,7 +164,7 @@ def test_with_nothing_masked_no_decoder_runs_and_there_is_no_loss(
 
     monkeypatch.setattr(Decoder, "forward", never)
     out = model(noisy_clips())
-    assert set(out) == {"visible", "masked", "features", "scores"}
+    assert set(out) == {"visible", "masked", "tokens", "features", "scores"}
     assert out["masked"].shape == (3, 0)
 
 

@@ -33,7 +33,8 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def read(film: Path, framing: Framing, *, cache: Path | None = None, key: int = 0) -> np.ndarray:
     request = Request(str(film), (5, 1, 1, 7), key, framing)
-    return ClipReader(FrameCache(None if cache is None else str(cache)))(request, lambda: None)
+    reader = ClipReader(FrameCache(None if cache is None else str(cache)))
+    return reader(request, lambda: None).pixels
 
 
 # Framing
@@ -200,7 +201,7 @@ def test_a_cache_that_has_reached_its_limit_keeps_no_more_and_reading_goes_on(
     reader = ClipReader(FrameCache(str(tmp_path / "cache"), limit_bytes=int(1.5 * one)))
     framing = Framing((HEIGHT, WIDTH))
     clips = [
-        reader(Request(str(path), (5, 1, 1, 7), 0, framing), lambda: None)
+        reader(Request(str(path), (5, 1, 1, 7), 0, framing), lambda: None).pixels
         for path in (film, other, film, other)
     ]
     assert len(list((tmp_path / "cache").glob("*/*.npy"))) == 1

@@ -396,7 +396,8 @@ def test_a_file_without_a_decoder_cannot_start_a_pre_training(
     ours = load_file(finetuned / "weights" / "best" / "model.safetensors")
     kept = {name: value for name, value in ours.items() if name.startswith(("reader", "heads"))}
     theirs = to_theirs(kept, FINETUNE)
-    theirs |= {f"fc_norm.{name}": torch.ones(32) for name in ("weight", "bias")}
+    features = theirs["head.weight"].shape[1]
+    theirs |= {f"fc_norm.{name}": torch.ones(features) for name in ("weight", "bias")}
     file = tmp_path / "encoder.safetensors"
     save_file(theirs, file)
     told = refused(tmp_path, *pretrain(labelled.videos, tmp_path / "run", "--init", file))

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from everest.blocks import Attention
 from everest.masked import Decoder, DecoderConfig, MaskedVideoAutoencoder
 from everest.positions import sinusoid
 from everest.selection import RandomTokens, ReRo, take
 from everest.targets.pixels import Pixels
-from everest.vit import SIZES, Attention, VideoTransformer, VitConfig
+from everest.vit import SIZES, VideoTransformer, VitConfig
 from textures import (
     clips_of,
     noise,

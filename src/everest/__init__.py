@@ -11,10 +11,12 @@ if TYPE_CHECKING:
         from_pretrained,
         pixel_patches,
         pretrain,
+        probe,
         select_frames,
         select_tokens,
     )
     from everest.build import create_model
+    from everest.convert.hub import push_to_hub
     from everest.embeddings import Embeddings
     from everest.run import Run, load
 
@@ -27,6 +29,8 @@ HOMES = {  # public name -> module; imported when asked for, so that `import eve
     "load": "everest.run",
     "pixel_patches": "everest.api",
     "pretrain": "everest.api",
+    "probe": "everest.api",
+    "push_to_hub": "everest.convert.hub",
     "select_frames": "everest.api",
     "select_tokens": "everest.api",
 }
@@ -41,6 +45,8 @@ __all__ = [
     "load",
     "pixel_patches",
     "pretrain",
+    "probe",
+    "push_to_hub",
     "select_frames",
     "select_tokens",
 ]

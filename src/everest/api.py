@@ -2,8 +2,9 @@
 selection for other people's code."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -13,6 +14,9 @@ from everest.build import Model
 from everest.console import Console
 from everest.jobs import Ask, Labels, finetune_job, pretrain_job
 from everest.options import RunOptions
+from everest.probes.figures import Probed
+from everest.probes.telling import tell, tell_weights
+from everest.probing import ProbeOptions, check_out, probe_model
 from everest.recipe import changed
 from everest.run import Run, load
 from everest.selection import Budget, count_of, size_of, top
@@ -32,6 +36,8 @@ def pretrain(
     out: str | Path,
     recipe: str = "auto",
     init: str | Path | Run | None = None,
+    family: str | None = None,
+    allow_missing: bool = False,
     resume: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
@@ -42,7 +48,10 @@ def pretrain(
     `fields` are those of the recipe (model="vit-s", epochs=200, keep=0.3, optim__lr=3e-4); a
     misspelt one is refused with the nearest names. Raises ValueError with what to do.
     """
-    ask = Ask(listed(videos), RunOptions(Path(out), recipe, start(init), resume, overwrite))
+    options = RunOptions(Path(out), recipe, start(init), resume, overwrite)
+    told = family or settled_family(init)
+    options = replace(options, family=told, allow_missing=allow_missing)
+    ask = Ask(listed(videos), options)
     pretrain_job(ask, lambda chosen: changed(chosen, **fields), Console(quiet=quiet))
     return load(out)
 
@@ -52,6 +61,8 @@ def finetune(
     *,
     out: str | Path,
     init: str | Path | Run | None = None,
+    family: str | None = None,
+    allow_missing: bool = False,
     recipe: str = "auto",
     label: Sequence[str] = (),
     split: float | None = None,
@@ -62,16 +73,68 @@ def finetune(
     **fields: Any,
 ) -> Run:
     """Fine-tunes a classifier on labelled videos and returns the run; `fields` as in pretrain."""
-    ask = Ask(listed(data), RunOptions(Path(out), recipe, start(init), resume, overwrite))
+    options = RunOptions(Path(out), recipe, start(init), resume, overwrite)
+    told = family or settled_family(init)
+    options = replace(options, family=told, allow_missing=allow_missing)
+    ask = Ask(listed(data), options)
     labels = Labels((label,) if isinstance(label, str) else tuple(label), group, split)
     finetune_job(ask, labels, lambda chosen: changed(chosen, **fields), Console(quiet=quiet))
     return load(out)
+
+
+def probe(
+    run: str | Path | Run,
+    data: Sources,
+    *,
+    pool: Literal["steps", "mean"] = "steps",
+    keep: Budget | None = None,
+    views: int = 1,
+    neighbours: int | None = None,
+    attentive: bool = False,
+    epochs: int = 20,
+    untrained: bool = False,
+    label: Sequence[str] = (),
+    split: float | None = None,
+    group: str | None = None,
+    labels_per_class: int | None = None,
+    allow_unseen: bool = False,
+    out: str | Path | None = None,
+    seed: int = 0,
+    workers: int = 0,
+    quiet: bool = False,
+) -> Probed:
+    """Measures a model's frozen features on labelled videos: kNN, linear, and where asked an
+    attentive probe, for each label column; the words are those of `everest probe`.
+
+    `.top1("linear")` is a share of the test clips (of val where there is no test part), `.columns`
+    has all figures, `.features.vectors` (N, F) what was read. Raises ValueError with what to do.
+    """
+    place = None if out is None else Path(out)
+    check_out(place, overwrite=False)
+    columns = (label,) if isinstance(label, str) else tuple(label)
+    labels = Labels(columns, group, split, labels_per_class, allow_unseen)
+    options = ProbeOptions(
+        pool, keep, views, neighbours, attentive, epochs, untrained, seed, workers
+    )
+    model, console = load(run), Console(quiet=quiet)
+    tell_weights(model, console)
+    found = probe_model(model, listed(data), labels, options)
+    tell(found, console)
+    if place is not None:
+        found.save(place)
+    return found
 
 
 def start(init: str | Path | Run | None) -> str | None:
     if isinstance(init, Run):
         return init.source
     return None if init is None else str(init)
+
+
+def settled_family(init: str | Path | Run | None) -> str | None:
+    """The family that a loaded run was told to be of, so that it is read the same way again."""
+    report = init.report if isinstance(init, Run) else None
+    return report.family if report is not None and "positions" not in report.assumed else None
 
 
 def from_pretrained(folder: str | Path) -> Model:

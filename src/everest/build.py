@@ -1,24 +1,36 @@
 """This file decides how a config becomes a model, with its first weights."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from everest.blocks import start_truncated
+from everest.cells import RunningCells
 from everest.classify import SingleLabel, VideoClassifier
-from everest.config import ModelConfig, SelectConfig, configure
+from everest.config import ModelConfig, SelectConfig, TargetSpec, configure
 from everest.convert.read import WeightsError, read_tensors
 from everest.masked import Decoder, DecoderConfig, MaskedVideoAutoencoder
+from everest.names import TARGETS
 from everest.pairs import InformativePairs
+from everest.positions import Computed
 from everest.recipe import FinetuneRecipe, PretrainRecipe, Recipe, changed, validate
 from everest.selection import AllTokens, Budget, RandomTokens, ReRo, Selector, Tube
+from everest.targets import Target
+from everest.targets.features import Features
 from everest.targets.pixels import Pixels
-from everest.vit import VideoTransformer, VitConfig, start_truncated
+from everest.vit import VideoTransformer, VitConfig
 
 Model = MaskedVideoAutoencoder | VideoClassifier
 EMBED_KEEP = 0.6  # share of tokens an autoencoder embeds by: the method's share in fine-tuning
 
 
 def selector_of(config: SelectConfig) -> Selector:
+    select = whole_selector(config)
+    return RunningCells(select, config.decoder_share) if config.decoder_share < 1 else select
+
+
+def whole_selector(config: SelectConfig) -> Selector:
     match config.name:
         case "rero":
             return ReRo(config.keep, config.visible)
@@ -43,13 +55,32 @@ def reading_selector(config: ModelConfig, keep: Budget) -> Selector:
     return RandomTokens(keep, None) if config.select.name == "random" else ReRo(keep, None)
 
 
-def target_of(name: str, vit: VitConfig) -> Pixels:
-    assert name == "pixels"
-    return Pixels(vit.tubelet, vit.patch, vit.channels)
+def target_of(
+    spec: TargetSpec, vit: VitConfig, *, partial: bool, teacher: VideoTransformer | None
+) -> Target:
+    """`partial`: some decoded tokens are nothing to predict."""
+    match spec.name:
+        case "pixels":
+            return Pixels(vit.tubelet, vit.patch, vit.channels, partial=partial)
+        case "image_features" | "video_features" as kind:
+            assert spec.dim is not None
+            return Features(kind, spec.dim, vit.tubelet, teacher)
+        case "hog":
+            from everest.targets.hog import Hog
+
+            return Hog(vit.tubelet, vit.patch, vit.channels, vit.mean, vit.std)
+        case "trajectory":
+            from everest.targets.trajectory import Trajectories
+
+            return Trajectories(vit.tubelet, vit.patch)
+    raise ValueError(f"--targets {spec.name}: choose of {', '.join(TARGETS)}")
 
 
-def build(config: ModelConfig) -> Model:
-    """The model of a config; raises ValueError for sizes and budgets that do not fit each other."""
+def build(config: ModelConfig, teachers: Mapping[str, VideoTransformer] | None = None) -> Model:
+    """The model of a config; `teachers` by the name of their target are needed to train alone.
+
+    Raises ValueError for sizes and budgets that do not fit each other.
+    """
     encoder = VideoTransformer(config.vit)
     select = selector_of(config.select)
     pairs = InformativePairs(config.pairs.alpha, config.pairs.keep) if config.pairs else None
@@ -61,14 +92,17 @@ def build(config: ModelConfig) -> Model:
             f"choose; give more frames"
         )
     if config.kind == "autoencoder":
-        decoders = [
-            Decoder(
-                DecoderConfig(spec.width, spec.depth, spec.heads),
-                encoder.width,
-                {target_of(name, config.vit): 1.0 for name in spec.targets},
-            )
-            for spec in config.decoders
-        ]
+        partial = config.select.decoder_share < 1
+        placed: Computed = "sincos3d" if config.vit.positions == "sincos3d" else "sinusoid"
+        decoders = []
+        for spec in config.decoders:
+            targets = {}
+            for part in spec.targets:
+                teacher = (teachers or {}).get(part.name)
+                made = target_of(part, config.vit, partial=partial, teacher=teacher)
+                targets[made] = part.weight
+            shape = DecoderConfig(spec.width, spec.depth, spec.heads, spec.bias, placed)
+            decoders.append(Decoder(shape, encoder.width, targets))
         autoencoder = MaskedVideoAutoencoder(encoder, select, decoders, pairs)
         autoencoder.config = config
         return autoencoder

@@ -79,6 +79,8 @@ def shape_fields(config: ModelConfig) -> dict[str, object]:
     height, width = clip.size
     return {
         "model": names.get(triple, "x".join(map(str, triple))),
+        "positions": vit.positions,
+        "class_token": vit.class_token,
         "patch": vit.patch,
         "tubelet": vit.tubelet,
         "frames": clip.frames,

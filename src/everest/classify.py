@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from everest import draw
+from everest.blocks import EPS
 from everest.clips import Clips
 from everest.config import ModelConfig, write_model
 from everest.pairs import InformativePairs
 from everest.selection import Look, Selection, Selector
-from everest.vit import EPS
 
 
 class Reader(Protocol):

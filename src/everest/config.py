@@ -2,18 +2,24 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from torch import nn
 
+from everest.names import TEACHERS
 from everest.recipe import FinetuneRecipe, PretrainRecipe, Recipe, RecipeError
 from everest.selection import Budget
 from everest.tensors import write_tensors
 from everest.vit import SIZES, VitConfig
 
 SCHEMA = 1
+# Width of an encoder -> width, blocks and heads of MVD's decoders; else the encoder's and 2 blocks.
+MVD_DECODERS = {1024: (512, 4, 8), 1280: (640, 8, 8)}
+MOTION = ("hog", "trajectory")
+MOTION_HEAD = 32  # channels a head of MME's decoder: 6 heads of 192 (METHOD.md 2.2)
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,7 @@ class SelectConfig:
     name: str  # rero, random, tube, all
     keep: Budget = 1.0
     visible: Budget | None = None
+    decoder_share: float = 1.0  # of all tokens that are decoded, in running cells
 
 
 @dataclass(frozen=True)
@@ -42,11 +49,19 @@ class PairsConfig:
 
 
 @dataclass(frozen=True)
+class TargetSpec:
+    name: str  # of names.TARGETS
+    weight: float = 1.0  # in the decoder's loss
+    dim: int | None = None  # numbers a token, where a teacher decides them
+
+
+@dataclass(frozen=True)
 class DecoderSpec:
     width: int
     depth: int
     heads: int
-    targets: tuple[str, ...] = ("pixels",)
+    targets: tuple[TargetSpec, ...] = (TargetSpec("pixels"),)
+    bias: bool = False  # of the layer between encoder and decoder
 
 
 @dataclass(frozen=True)
@@ -74,6 +89,8 @@ class ModelConfig:
             )
         vit = dict(content["vit"])
         vit["mean"], vit["std"] = tuple(vit["mean"]), tuple(vit["std"])
+        if vit["table"] is not None:
+            vit["table"] = tuple(vit["table"])
         clip = dict(content["clip"])
         clip["size"] = tuple(clip["size"])
         return cls(
@@ -83,7 +100,9 @@ class ModelConfig:
             select=SelectConfig(**content["select"]),
             pairs=PairsConfig(**content["pairs"]) if content["pairs"] else None,
             decoders=tuple(
-                DecoderSpec(**{**spec, "targets": tuple(spec["targets"])})
+                DecoderSpec(
+                    **{**spec, "targets": tuple(TargetSpec(**target) for target in spec["targets"])}
+                )
                 for spec in content["decoders"]
             ),
             classes={name: tuple(names) for name, names in content["classes"].items()},
@@ -117,35 +136,74 @@ def size_of_model(model: str) -> tuple[int, int, int]:
 
 
 def decoder_heads(width: int) -> int:
-    """Heads of a decoder: 3 at 96 and 192, 64 channels each above (METHOD.md 2.1)."""
-    for heads in (max(round(width / 64), 1), 3, 2, 1):
+    """Heads of a decoder: 3 at 96 and 192, 64 channels each above, at most 8 (METHOD.md 2.1)."""
+    for heads in (min(max(round(width / 64), 1), 8), 3, 2, 1):
         if heads >= 3 and width % heads == 0:
             return heads
     return next(heads for heads in (3, 2, 1) if width % heads == 0)
 
 
-def configure(recipe: Recipe, classes: dict[str, tuple[str, ...]] | None = None) -> ModelConfig:
-    """The model a recipe describes; raises RecipeError for what cannot be built."""
+def decoder_specs(
+    recipe: PretrainRecipe, width: int, heads: int, dims: Mapping[str, int]
+) -> tuple[DecoderSpec, ...]:
+    """The decoders of a recipe for an encoder of a width and heads; `dims` of teachers' features.
+
+    Sizes left to the method: half the encoder's width and 4 blocks for pixels; MVD's by size;
+    MME's a quarter and one block (METHOD.md 2.1 to 2.3, 3.1). Several targets of one decoder are
+    averaged, decoders are summed.
+    """
+    specs = []
+    for names in recipe.decoders:
+        taught = any(name in TEACHERS for name in names)
+        if taught:
+            own = MVD_DECODERS.get(width, (width, 2, heads))
+        elif set(names) <= set(MOTION):
+            inner = width // 4
+            own = (inner, 1, inner // MOTION_HEAD if inner % MOTION_HEAD == 0 else 0)
+        else:
+            own = (width // 2, 4, 0)
+        inner = own[0] if recipe.decoder_width == "auto" else recipe.decoder_width
+        depth = own[1] if recipe.decoder_depth == "auto" else recipe.decoder_depth
+        fitting = own[2] if inner == own[0] and own[2] else decoder_heads(inner)
+        targets = tuple(TargetSpec(name, 1 / len(names), dims.get(name)) for name in names)
+        specs.append(DecoderSpec(inner, depth, fitting, targets, bias=taught))
+    return tuple(specs)
+
+
+def configure(
+    recipe: Recipe,
+    classes: dict[str, tuple[str, ...]] | None = None,
+    dims: Mapping[str, int] | None = None,
+) -> ModelConfig:
+    """The model a recipe describes; `dims` are the widths of teachers by their target's name.
+
+    Raises RecipeError for what cannot be built.
+    """
     width, depth, heads = size_of_model(recipe.model)
     clip = ClipConfig(
         recipe.frames, recipe.sides, recipe.stride, recipe.fps, recipe.short_side, recipe.fit
     )
+    positions = recipe.own("positions") if recipe.positions == "auto" else recipe.positions
+    height, across = recipe.sides
+    grid = (recipe.frames // recipe.tubelet, height // recipe.patch, across // recipe.patch)
     shared: dict[str, Any] = {
         "patch": recipe.patch,
         "tubelet": recipe.tubelet,
+        "positions": positions,
+        "table": grid if positions == "table" else None,
+        "class_token": recipe.class_token,
         "steps": max(recipe.frames // recipe.tubelet, 1),
     }
     pairs = PairsConfig(recipe.alpha) if recipe.frame_select else None
     if isinstance(recipe, PretrainRecipe):
-        decoder_width = recipe.decoder_width or width // 2
-        spec = DecoderSpec(decoder_width, recipe.decoder_depth, decoder_heads(decoder_width))
+        visible = recipe.own("visible") if recipe.visible == "auto" else recipe.visible
         return ModelConfig(
             "autoencoder",
             VitConfig(width, depth, heads, drop_path=recipe.drop_path, **shared),
             clip,
-            SelectConfig(recipe.selector, recipe.keep, recipe.visible),
+            SelectConfig(recipe.selector, recipe.keep, visible, recipe.decoder_share),
             pairs,
-            (spec,),
+            decoder_specs(recipe, width, heads, dims or {}),
         )
     assert isinstance(recipe, FinetuneRecipe)
     return ModelConfig(

@@ -5,7 +5,12 @@ additions and the selection are not counted)."""
 from dataclasses import dataclass
 
 from everest.build import selector_of
-from everest.config import ModelConfig
+from everest.config import ModelConfig, TargetSpec
+from everest.selection import Grid, size_of
+from everest.targets.hog import Hog
+from everest.targets.mlp import HIDDEN
+from everest.targets.trajectory import Trajectories
+from everest.vit import VitConfig
 
 GIGA = 1e9
 NORM = 5  # per element
@@ -22,6 +27,7 @@ class Cost:
 
     @property
     def total(self) -> float:
+        """Of the model itself, without its teachers: the poster's figure."""
         return self.embed + self.encoder + self.decoder + self.head
 
 
@@ -47,7 +53,26 @@ def cost_of(config: ModelConfig) -> Cost:
     for spec in config.decoders:
         read = visible + masked
         decoder += visible * vit.width * spec.width + blocks(read, spec.width, spec.depth)
-        decoder += NORM * masked * spec.width + masked * spec.width * area
+        decoder += NORM * masked * spec.width
+        decoder += masked * sum(head_of(target, spec.width, vit) for target in spec.targets)
     if config.kind == "autoencoder":
         encoder += NORM * visible * vit.width
     return Cost(*(part / GIGA for part in (embed, encoder, decoder, head)))
+
+
+def head_of(target: TargetSpec, width: int, vit: VitConfig) -> float:
+    """Multiply-adds of a target's head, a token."""
+    if target.name == "hog":
+        return HIDDEN * (width + Hog.numbers(vit.patch, vit.channels))
+    if target.name == "trajectory":
+        return HIDDEN * (width + Trajectories.dim)
+    dim = target.dim or vit.channels * vit.tubelet * vit.patch**2
+    return width * dim
+
+
+def reading_cost(vit: VitConfig, grid: Grid) -> float:
+    """Multiply-adds, in units of 1e9, of an encoder that reads a whole clip; no final norm."""
+    tokens = size_of(grid)
+    area = vit.channels * vit.tubelet * vit.patch**2
+    read = tokens + vit.class_token
+    return (tokens * area * vit.width + blocks(read, vit.width, vit.depth)) / GIGA

@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import torch
+
 from everest import build, keys
 from everest.config import ModelConfig
 from everest.index import Index, Row
 from everest.loading import Loader, Sampling, evaluation_framing
 from everest.reading import Framing
-from everest.recipe import FinetuneRecipe, Recipe, RecipeError
+from everest.recipe import FinetuneRecipe, PretrainRecipe, Recipe, RecipeError
+from everest.trajectories.files import TrajectoriesError, place_of, read_settings
+from everest.trajectories.riding import Wanted, lost_clip
 
 HELD_OUT_SHARE = 0.05
 HELD_OUT_MOST = 200  # videos
@@ -56,7 +60,26 @@ def sampling_of(recipe: Recipe, config: ModelConfig) -> Sampling:
         still_framing(config),
         "end" if isinstance(recipe, FinetuneRecipe) and recipe.crop == "area" else "window",
         recipe.seed,
+        wanted_trajectories(recipe, config),
     )
+
+
+def wanted_trajectories(recipe: Recipe, config: ModelConfig) -> Wanted | None:
+    """The trajectories that a recipe's clips carry: 2x2 points a token."""
+    if not isinstance(recipe, PretrainRecipe) or recipe.trajectories is None:
+        return None
+    vit, (height, width) = config.vit, config.clip.size
+    points = (2 * (height // vit.patch), 2 * (width // vit.patch))
+    return Wanted(recipe.trajectories, vit.tubelet, points)
+
+
+def blank_extra(recipe: Recipe, config: ModelConfig) -> dict[str, torch.Tensor]:
+    """What one clip carries beside its pixels, with nothing in it: to measure a step with."""
+    wanted = wanted_trajectories(recipe, config)
+    if wanted is None:
+        return {}
+    steps = build.candidate_frames(config) // wanted.tubelet
+    return {"trajectory": torch.from_numpy(lost_clip(steps, wanted.points))[None]}
 
 
 def still_framing(config: ModelConfig) -> Framing:
@@ -120,6 +143,36 @@ def short_clips(rows: Sequence[Row], recipe: Recipe, frames: int) -> list[str]:
         fitting = max(int(lengths[len(lengths) // 2] / frames), 1)
         told.append(f"most are: --stride {fitting} would fit the median video")
     return told
+
+
+def lost_trajectories(rows: Sequence[Row], recipe: Recipe) -> list[str]:
+    """What to say of videos without trajectories; raises RecipeError when none has any."""
+    if not isinstance(recipe, PretrainRecipe) or recipe.trajectories is None:
+        return []
+    try:
+        read_settings(recipe.trajectories)
+    except TrajectoriesError as error:
+        raise RecipeError(f"--trajectories {error}") from error
+    paths = dict.fromkeys(row.path for row in rows if not row.bad)
+    lost = [path for path in paths if not has_trajectories(path, recipe.trajectories)]
+    if paths and len(lost) == len(paths):
+        raise RecipeError(
+            f"--trajectories {recipe.trajectories}: has none of these {len(paths)} videos; run "
+            f"everest trajectories VIDEOS --out {recipe.trajectories} on them"
+        )
+    if not lost:
+        return []
+    return [
+        f"{len(lost)} of {len(paths)} videos have no trajectories in {recipe.trajectories}; they "
+        f"count nothing in that target's loss (the first is {lost[0]})"
+    ]
+
+
+def has_trajectories(path: str, folder: str) -> bool:
+    try:
+        return place_of(path, folder).exists()
+    except OSError:  # it cannot be read: it is told, and counted, as a bad clip
+        return False
 
 
 def largest_multiple(frames: int, tubelet: int) -> int:

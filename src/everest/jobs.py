@@ -7,7 +7,7 @@ from everest import data
 from everest.choosing import choose_recipe
 from everest.console import Console
 from everest.folder import RunFolder
-from everest.index import read_index
+from everest.index import Index, read_index
 from everest.options import RunOptions
 from everest.outcome import Outcome
 from everest.preparing import Settings
@@ -63,14 +63,7 @@ def finetune_job(
     console: Console,
 ) -> Outcome:
     start = prepared_start(ask)
-    index = read_index(
-        ask.sources,
-        label=labels.columns,
-        group=labels.group,
-        split=labels.split,
-        labelled=True,
-        allow_unseen=labels.allow_unseen,
-    )
+    index = labelled_index(ask.sources, labels)
     choice = choose_recipe(FinetuneRecipe, ask.options.recipe, len(index.rows), start)
     recipe = resolve(choice.recipe)
     if labels.per_class is not None:
@@ -79,8 +72,22 @@ def finetune_job(
     return run_finetune(index, recipe, settings, start=start, console=console)
 
 
+def labelled_index(sources: Sequence[str], labels: Labels) -> Index:
+    """The clips of labelled sources, split as was asked; raises SourceError."""
+    return read_index(
+        sources,
+        label=labels.columns,
+        group=labels.group,
+        split=labels.split,
+        labelled=True,
+        allow_unseen=labels.allow_unseen,
+    )
+
+
 def prepared_start(ask: Ask) -> Weights | None:
     """The weights to start from; a folder that cannot be written is refused before that."""
     RunFolder(ask.options.out).check(resume=ask.options.resume, overwrite=ask.options.overwrite)
-    init = ask.options.init
-    return read_start(init) if init not in (None, "none") else None
+    init, options = ask.options.init, ask.options
+    if init is None or init == "none":
+        return None
+    return read_start(init, options.family, options.allow_missing)

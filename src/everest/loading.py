@@ -17,7 +17,8 @@ from everest import frames, keys
 from everest.cache import FrameCache
 from everest.clips import Clips
 from everest.index import Row
-from everest.reading import ClipReader, Framing, Request
+from everest.reading import Clip, ClipReader, Framing, Request
+from everest.trajectories.riding import Wanted, lost_clip
 from everest.workers import Failure, Workers
 
 DEADLINE = 30.0  # seconds without a new frame
@@ -35,6 +36,7 @@ class Sampling:
     evaluation: Framing
     draw: Literal["window", "end"] = "window"  # how a training clip is placed
     seed: int = 0
+    trajectories: Wanted | None = None  # what clips carry beside their pixels
 
     def stride_of(self, row: Row) -> float:
         return self.stride if self.fps is None else max(row.fps / self.fps, 1e-6)
@@ -124,7 +126,13 @@ class Loader:
         place = keys.uniform(key, "clip.start")
         choose = frames.window if sampling.draw == "window" else frames.drawn_end
         indices = choose(count, sampling.frames, sampling.stride_of(row), place)
-        request = Request(row.path, tuple(frames.shifted(indices, first)), key, sampling.training)
+        request = Request(
+            row.path,
+            tuple(frames.shifted(indices, first)),
+            key,
+            sampling.training,
+            trajectories=sampling.trajectories,
+        )
         return Item(number, key, request)
 
     def evaluation_items(self, views: int, crops: int) -> Iterator[Item]:
@@ -140,11 +148,16 @@ class Loader:
                 for crop in range(crops):
                     key = keys.make_key(sampling.seed, -1, number, view * crops + crop)
                     chosen = tuple(frames.shifted(indices, first))
-                    yield Item(
-                        number,
+                    request = Request(
+                        row.path,
+                        chosen,
                         key,
-                        Request(row.path, chosen, key, sampling.evaluation, crop, crops),
+                        sampling.evaluation,
+                        crop,
+                        crops,
+                        sampling.trajectories,
                     )
+                    yield Item(number, key, request)
 
     def epoch(self, epoch: int, batch: int, *, start: int = 0) -> Iterator[Clips]:
         """The batches of an epoch from step `start` on; the last part of a batch is left out."""
@@ -172,7 +185,7 @@ class Loader:
                     yield item.request
 
         results = self.reader.map(requests())
-        ready: list[tuple[Item, np.ndarray | None]] = []
+        ready: list[tuple[Item, Clip | None]] = []
         while True:
             begun = time.perf_counter()
             result = next(results, None)
@@ -201,12 +214,12 @@ class Loader:
         if ready:
             yield self.collate(ready)
 
-    def collate(self, clips: Sequence[tuple[Item, np.ndarray | None]]) -> Clips:
+    def collate(self, clips: Sequence[tuple[Item, Clip | None]]) -> Clips:
         size = self.sampling.training.size
         video = np.zeros((len(clips), self.sampling.frames, *size, 3), np.uint8)
-        for slot, (_, pixels) in enumerate(clips):
-            if pixels is not None:
-                video[slot] = pixels
+        for slot, (_, clip) in enumerate(clips):
+            if clip is not None:
+                video[slot] = clip.pixels
         numbers = [item.row for item, _ in clips]
         columns = sorted({column for row in self.rows[:1] for column in row.labels})
         return Clips(
@@ -215,11 +228,21 @@ class Loader:
                 column: torch.tensor([self.rows[number].labels[column] for number in numbers])
                 for column in columns
             },
-            weight=torch.tensor([0.0 if pixels is None else 1.0 for _, pixels in clips]),
+            weight=torch.tensor([0.0 if clip is None else 1.0 for _, clip in clips]),
             key=torch.tensor([item.key for item, _ in clips]),
             row=torch.tensor(numbers),
-            extra={},
+            extra=self.extra_of([clip for _, clip in clips]),
         )
+
+    def extra_of(self, clips: Sequence[Clip | None]) -> dict[str, torch.Tensor]:
+        """What the clips carry beside their pixels: (B, t, ...); nothing is known of a clip that
+        could not be read."""
+        wanted = self.sampling.trajectories
+        if wanted is None:
+            return {}
+        nothing = lost_clip(self.sampling.frames // wanted.tubelet, wanted.points)
+        maps = [nothing if clip is None else clip.extra["trajectory"] for clip in clips]
+        return {"trajectory": torch.from_numpy(np.stack(maps))}
 
 
 def evaluation_framing(training: Framing) -> Framing:

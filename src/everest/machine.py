@@ -30,6 +30,15 @@ class Machine:
     def place(self, model: nn.Module) -> nn.Module:
         return model.to(self.device)
 
+    def freeze(self, teacher: nn.Module) -> None:
+        """Places a model that only teaches: no gradient, no drawing, products in bfloat16 where
+        the device has them."""
+        teacher.requires_grad_(False).eval().to(self.device)
+        if has_bf16(self.device):
+            for layer in teacher.modules():
+                if isinstance(layer, nn.Linear):
+                    layer.to(torch.bfloat16)
+
     def bring(self, clips: Clips) -> Clips:
         """The batch on the device."""
         if self.device.type == "cpu":

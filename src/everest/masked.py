@@ -11,13 +11,14 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from everest.blocks import EPS, Block, start_linear
+from everest.cells import RunningCells, seen
 from everest.clips import Clips
 from everest.config import ModelConfig, write_model
 from everest.pairs import InformativePairs
-from everest.positions import sinusoid
+from everest.positions import Computed, Positions
 from everest.selection import Grid, Look, Selection, Selector, size_of, take
 from everest.targets import Target
-from everest.vit import EPS, Block, start_linear
 
 
 class Encoder(Protocol):
@@ -36,18 +37,18 @@ class DecoderConfig:
     width: int
     depth: int
     heads: int
+    bias: bool = False  # of the layer that reads the encoder's features
+    positions: Computed = "sinusoid"
 
 
 class Decoder(nn.Module):
     """Predicts its targets at the masked tokens from the features of the visible ones."""
 
-    positions: Tensor
-
     def __init__(self, config: DecoderConfig, reads: int, targets: dict[Target, float]) -> None:
         super().__init__()
         self.config = config
         self.targets = targets  # with their weights in the loss
-        self.embed = nn.Linear(reads, config.width, bias=False)
+        self.embed = nn.Linear(reads, config.width, bias=config.bias)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, config.width))
         self.blocks = nn.ModuleList(
             Block(config.width, config.heads, name=f"decoder.{number}")
@@ -55,7 +56,7 @@ class Decoder(nn.Module):
         )
         self.norm = nn.LayerNorm(config.width, eps=EPS)
         self.heads = nn.ModuleList(target.head(config.width) for target in targets)
-        self.register_buffer("positions", torch.zeros(0, config.width), persistent=False)
+        self.positions = Positions(config.positions, config.width)
         self.apply(start_linear)
         nn.init.trunc_normal_(self.mask_token, std=0.02)
 
@@ -63,10 +64,9 @@ class Decoder(nn.Module):
         self, features: Tensor, selection: Selection, grid: Grid, key: Tensor
     ) -> list[Tensor]:
         """(B, V, D) -> a target each: (B, M, dim)."""
-        if len(self.positions) < size_of(grid):
-            self.positions = sinusoid(size_of(grid), self.config.width).to(features.device)
-        seen = self.embed(features) + self.positions[selection.visible]
-        rows = torch.cat((seen, self.mask_token + self.positions[selection.masked]), dim=1)
+        seen = self.embed(features) + self.positions(selection.visible, grid)
+        hidden = self.mask_token + self.positions(selection.masked, grid)
+        rows = torch.cat((seen, hidden), dim=1)
         for block in self.blocks[:-1]:
             rows = block(rows, key)
         # The visible rows of the last block are used by nothing: only masked ones ask there.
@@ -110,6 +110,12 @@ class MaskedVideoAutoencoder(nn.Module):
         steps = self.frames(look, draws=self.training)
         return clips.at(steps, clips.video.shape[2] // look.grid[0]), look.at(steps), steps
 
+    def frozen(self) -> list[nn.Module]:
+        """The teachers of its targets: no parameters of this module."""
+        decoders = [decoder for decoder in self.decoders if isinstance(decoder, Decoder)]
+        targets = [target for decoder in decoders for target in decoder.targets]
+        return [teacher for target in targets for teacher in target.frozen()]
+
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes an export: model.safetensors and config.json."""
         write_model(self, self.config, folder)
@@ -117,10 +123,12 @@ class MaskedVideoAutoencoder(nn.Module):
     def forward(self, clips: Clips) -> dict[str, Tensor]:
         """-> loss (B,), visible, masked, steps (with frame selection).
 
-        In evaluation also features (B, D), scores (B, t, h, w) where there is change to score,
+        In evaluation also tokens (B, V, D), after the final norm, features (B, D), which is their
+        mean, scores (B, t, h, w) where there is change to score,
         prediction.I.NAME (B, M, dim), and two losses to hold the first against: loss_constant of
-        a predictor that says 0, loss_other of the same model reading another clip's visible
-        tokens (NaN in a batch of one). With nothing masked no decoder runs and there is no loss.
+        a predictor that sees nothing, loss_other of the same model reading another clip's visible
+        tokens (NaN in a batch of one). With nothing masked no decoder runs and there is no loss,
+        nor where a target's teacher or maps are not at hand, but for training: ValueError then.
         """
         clips, look, steps = self.choose(clips)
         selection = self.select(look)
@@ -132,6 +140,7 @@ class MaskedVideoAutoencoder(nn.Module):
         if steps is not None:
             out["steps"] = steps
         if not self.training:
+            out["tokens"] = features
             out["features"] = features.float().mean(dim=1)
             if look.grid[0] > 1:
                 out["scores"] = look.change()
@@ -139,21 +148,45 @@ class MaskedVideoAutoencoder(nn.Module):
             return out
         loss = clips.weight.new_zeros(len(clips.weight))
         controls = {"loss_constant": loss.clone(), "loss_other": loss.clone()}
+        known = self.training or self.can_be_taught(clips)
         for number, decoder in enumerate(self.decoders):
             assert isinstance(decoder, Decoder)
             predictions = decoder(features, selection, look.grid, clips.key)
-            wanted = [target(clips, look, selection.masked) for target in decoder.targets]
-            loss = loss + decoder.loss(predictions, wanted)
             if not self.training:
                 for target, predicted in zip(decoder.targets, predictions, strict=True):
                     out[f"prediction.{number}.{target.name}"] = predicted
-                zeros = [torch.zeros_like(want) for want in wanted]
-                controls["loss_constant"] += decoder.loss(zeros, wanted)
+            if not known:
+                continue
+            wanted = self.wanted(decoder, clips, look, selection)
+            loss = loss + decoder.loss(predictions, wanted)
+            if not self.training:
+                constants = [
+                    target.constant(want)
+                    for target, want in zip(decoder.targets, wanted, strict=True)
+                ]
+                controls["loss_constant"] += decoder.loss(constants, wanted)
                 controls["loss_other"] += self.loss_other(
                     decoder, features, selection, look, wanted
                 )
+        if not known:
+            return out
         out["loss"] = loss
         return out if self.training else {**out, **controls}
+
+    def can_be_taught(self, clips: Clips) -> bool:
+        """Whether all targets can be made of these clips: a teacher or a map may not be there."""
+        decoders = [decoder for decoder in self.decoders if isinstance(decoder, Decoder)]
+        return all(target.possible(clips) for decoder in decoders for target in decoder.targets)
+
+    def wanted(
+        self, decoder: Decoder, clips: Clips, look: Look, selection: Selection
+    ) -> list[Tensor]:
+        """A target each: (B, M, dim), NaN where there is nothing to predict."""
+        wanted = [target(clips, look, selection.masked) for target in decoder.targets]
+        if isinstance(self.select, RunningCells):  # what is read is nothing to predict
+            read = seen(selection, size_of(look.grid))[:, :, None]
+            wanted = [want.masked_fill(read, torch.nan) for want in wanted]
+        return wanted
 
     def loss_other(
         self,

@@ -23,7 +23,13 @@ class StepCost:
     kept: int  # bytes of activations kept for the backward pass
 
 
-def blank_clips(count: int, channels: int, frames: int, size: tuple[int, int]) -> Clips:
+def blank_clips(
+    count: int,
+    channels: int,
+    frames: int,
+    size: tuple[int, int],
+    extra: dict[str, Tensor] | None = None,
+) -> Clips:
     """Clips of noise, to measure with: (count, channels, frames, height, width)."""
     video = torch.randint(0, 256, (count, frames, *size, channels), dtype=torch.uint8)
     return Clips(
@@ -32,7 +38,7 @@ def blank_clips(count: int, channels: int, frames: int, size: tuple[int, int]) -
         torch.ones(count),
         torch.arange(count),
         torch.arange(count),
-        {},
+        extra or {},
     )
 
 

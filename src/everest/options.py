@@ -21,7 +21,7 @@ class RunOptions:
     recipe: str = "auto"
     """A named recipe, a recipe.json, or auto; every other option changes a field of it."""
     init: str | None = None
-    """Weights to start from: a run folder, a file, or none."""
+    """Weights to start from: a run folder, a file, hf:ID, or none."""
     resume: bool = False
     """Go on with the run in --out, exactly."""
     overwrite: bool = False
@@ -32,6 +32,10 @@ class RunOptions:
     """Print one JSON document on stdout, all else on stderr."""
     quiet: bool = False
     """Say nothing on the console; log.txt has it all."""
+    family: str | None = None
+    """Whose weights --init is, where the file cannot tell: mvd-finetune and others."""
+    allow_missing: bool = False
+    """Start anew what --init lacks, and leave aside what it has too much."""
 
 
 def parse(

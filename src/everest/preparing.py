@@ -2,7 +2,7 @@
 folder is touched and before a video is decoded."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,18 @@ from everest.entries import shown
 from everest.folder import FolderError, RunFolder
 from everest.index import Index, Row
 from everest.loading import Loader
-from everest.recipe import FREE_ON_RESUME, FinetuneRecipe, Recipe, RecipeError, flag, validate
-from everest.starting import Weights, start_from
+from everest.recipe import (
+    FREE_ON_RESUME,
+    TOLD,
+    FinetuneRecipe,
+    PretrainRecipe,
+    Recipe,
+    RecipeError,
+    flag,
+    validate,
+)
+from everest.starting import Weights, start_from, with_pixels_of
+from everest.teachers import Teacher, load_teachers, option_of
 from everest.version import __version__
 
 
@@ -51,6 +61,7 @@ class Prepared:
     batch: int
     parts: int  # that a step's batch is computed in
     steps_per_epoch: int
+    teachers: dict[str, Teacher] = field(default_factory=dict)  # by the name of their target
 
 
 def prepare(
@@ -67,13 +78,18 @@ def prepare(
     folder.check(resume=settings.resume, overwrite=settings.overwrite)
     refuse_other_recipe(folder, recipe, settings)
     refuse_other_videos(folder, rows[0], settings)
-    config = configure(recipe, index.classes)
+    teachers = load_teachers(recipe) if isinstance(recipe, PretrainRecipe) else {}
+    refuse_other_teachers(folder, teachers, settings)
+    dims = {name: teacher.model.width for name, teacher in teachers.items()}
+    config = configure(recipe, index.classes, dims)
+    config = with_pixels_of(config, start, settings.out if settings.resume else None)
     torch.manual_seed(recipe.seed)
-    model = build.build(config)
+    model = build.build(config, {name: teacher.model for name, teacher in teachers.items()})
     place = machine.choose(recipe.device, recipe.precision)
     machine.keep_freed_memory()
     training_rows, held_rows = rows
     warnings = data.short_clips(training_rows, recipe, build.candidate_frames(config))
+    warnings += data.lost_trajectories([*training_rows, *held_rows], recipe)
     if isinstance(recipe, FinetuneRecipe) and isinstance(model, VideoClassifier):
         build.start_classifier(model, recipe)
     started = start_from(start, model, config.kind) if start is not None else []
@@ -81,6 +97,8 @@ def prepare(
         freeze_reader(model)
         started.append("the encoder is frozen: the head alone is trained")
     place.place(model)
+    for teacher in teachers.values():
+        place.freeze(teacher.model)
     workers = machine.reading_processes(recipe.workers, place.device)
     train = data.loader_of(training_rows, recipe, config, workers)
     held = None
@@ -94,12 +112,15 @@ def prepare(
         )
     folder.prepare(resume=settings.resume, overwrite=settings.overwrite)
     console.log = folder.path / "log.txt"
+    steps = len(train) // batch
     ready = Prepared(
-        recipe, config, folder, place, model, train, held, batch, parts, len(train) // batch
+        recipe, config, folder, place, model, train, held, batch, parts, steps, teachers
     )
     introduce(ready, index, settings, console)
     for sentence in warnings:
         console.warn(sentence)
+    for name, taught in teachers.items():
+        console.say(f"{name} are those of {shown(taught.told())}")
     for sentence in started:
         console.say(sentence)
     if start is None and isinstance(recipe, FinetuneRecipe) and len(training_rows) < FEW_CLIPS:
@@ -158,7 +179,9 @@ def batch_of(
         return recipe.batch_size, recipe.accumulate
     batch = fitting_batch(clips)
     frames = build.candidate_frames(config)
-    one = measuring.blank_clips(1, config.vit.channels, frames, config.clip.size)
+    one = measuring.blank_clips(
+        1, config.vit.channels, frames, config.clip.size, data.blank_extra(recipe, config)
+    )
     fits = measuring.fitting_clips(model.train(), one, place)
     if isinstance(recipe, FinetuneRecipe) and recipe.head_norm == "batch":
         return min(batch, fits), 1  # its statistics are those of a whole batch
@@ -176,13 +199,28 @@ def refuse_other_recipe(folder: RunFolder, recipe: Recipe, settings: Settings) -
     differing = [
         f"{flag(name)} was {before.get(name)} and is {now.get(name)}"
         for name in sorted(set(before) | set(now))
-        if name not in (*FREE_ON_RESUME, "named") and before.get(name) != now.get(name)
+        if name not in (*FREE_ON_RESUME, *TOLD) and before.get(name) != now.get(name)
     ]
     if differing:
         raise FolderError(
             f"--resume {folder.path}: the recipe differs ({'; '.join(differing)}); only "
             f"{', '.join(flag(name) for name in sorted(FREE_ON_RESUME))} may; use another --out"
         )
+
+
+def refuse_other_teachers(
+    folder: RunFolder, teachers: Mapping[str, Teacher], settings: Settings
+) -> None:
+    """A resumed run keeps its teachers, wherever their files are now; raises FolderError."""
+    if not settings.resume or not (folder.path / "recipe.json").exists():
+        return
+    before = folder.read_json("recipe.json").get("teachers", {})
+    for name, teacher in teachers.items():
+        if name in before and before[name]["sha256"] != teacher.digest:
+            raise FolderError(
+                f"--resume {folder.path}: {option_of(name)} {teacher.source} holds other weights "
+                f"than the run was begun with ({before[name]['source']}); give those"
+            )
 
 
 def refuse_other_videos(folder: RunFolder, rows: Sequence[Row], settings: Settings) -> None:

@@ -1,10 +1,10 @@
-"""This file decides how one request becomes one clip's pixels: read, crop, resize, flip.
+"""This file decides how one request becomes one clip: read, crop, resize, flip.
 
 It runs in the reading processes, so it imports no torch. Shapes: (T, H, W, 3) uint8.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from PIL import Image
 from everest import crops, keys
 from everest.cache import FrameCache
 from everest.crops import Box, Crop, Sides
+from everest.trajectories.riding import Wanted, clip_trajectories
 
 Fit = Literal["crop", "pad"]
 
@@ -38,27 +39,47 @@ class Request:
     framing: Framing
     number: int = 0  # of `count` crops along the longer side, in evaluation
     count: int = 1
+    trajectories: Wanted | None = None  # what the clip carries beside its pixels
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip as it was read."""
+
+    pixels: np.ndarray  # (T, H, W, 3) uint8
+    extra: dict[str, np.ndarray] = field(default_factory=dict)  # of Clips.extra, without B
 
 
 class ClipReader:
-    """Turns requests into pixels; what the reading processes run."""
+    """Turns requests into clips; what the reading processes run."""
 
     def __init__(self, cache: FrameCache) -> None:
         self.cache = cache
 
-    def __call__(self, request: Request, alive: Callable[[], None]) -> np.ndarray:
-        """-> (T, H, W, 3) uint8; raises VideoError naming the file."""
+    def __call__(self, request: Request, alive: Callable[[], None]) -> Clip:
+        """Raises VideoError, or TrajectoriesError, naming the file."""
         framing = request.framing
         frames = self.cache.read(
             request.path, request.indices, short_side=framing.short_side, alive=alive
         )
+        height, width = frames.shape[1:3]
         if framing.fit == "pad":
             clip = padded(frames, framing.size)
+            box = box_of_padded((height, width), framing.size)
         else:
-            clip = resized(frames, box_of(request, frames.shape[1:3]), framing.size)
-        if framing.flip and keys.uniform(request.key, "flip") < framing.flip:
+            box = box_of(request, (height, width))
+            clip = resized(frames, box, framing.size)
+            box = inside(box, (height, width))
+        mirrored = framing.flip > 0 and keys.uniform(request.key, "flip") < framing.flip
+        if mirrored:
             clip = clip[:, :, ::-1]
-        return np.ascontiguousarray(clip)
+        extra = {}
+        if request.trajectories is not None:
+            shown = Box(box.left / width, box.top / height, box.width / width, box.height / height)
+            extra["trajectory"] = clip_trajectories(
+                request.path, request.indices, request.trajectories, shown, mirrored
+            )
+        return Clip(np.ascontiguousarray(clip), extra)
 
 
 def box_of(request: Request, frame: Sides) -> Box:
@@ -73,6 +94,12 @@ def box_of(request: Request, frame: Sides) -> Box:
         case "center":
             choose = crops.still if framing.short_side else crops.center
             return choose(frame, framing.size, request.number, request.count)
+
+
+def inside(box: Box, frame: Sides) -> Box:
+    """The part of a box that lies in the frame."""
+    width = min(box.left + box.width, frame[1]) - box.left
+    return Box(box.left, box.top, width, min(box.top + box.height, frame[0]) - box.top)
 
 
 def resized(frames: np.ndarray, box: Box, size: Sides) -> np.ndarray:
@@ -93,11 +120,23 @@ def resized(frames: np.ndarray, box: Box, size: Sides) -> np.ndarray:
 def padded(frames: np.ndarray, size: Sides) -> np.ndarray:
     """The whole frame inside the wanted size, black beside it."""
     height, width = frames.shape[1:3]
-    scale = min(size[0] / height, size[1] / width)
-    inside = (max(round(height * scale), 1), max(round(width * scale), 1))
+    top, left, (high, wide) = place_in((height, width), size)
     out = np.zeros((len(frames), *size, frames.shape[3]), np.uint8)
-    top, left = (size[0] - inside[0]) // 2, (size[1] - inside[1]) // 2
-    out[:, top : top + inside[0], left : left + inside[1]] = resized(
-        frames, Box(0, 0, width, height), inside
+    out[:, top : top + high, left : left + wide] = resized(
+        frames, Box(0, 0, width, height), (high, wide)
     )
     return out
+
+
+def place_in(frame: Sides, size: Sides) -> tuple[int, int, Sides]:
+    """Where the whole frame stands in a padded clip: top, left, and its size there."""
+    scale = min(size[0] / frame[0], size[1] / frame[1])
+    high, wide = max(round(frame[0] * scale), 1), max(round(frame[1] * scale), 1)
+    return (size[0] - high) // 2, (size[1] - wide) // 2, (high, wide)
+
+
+def box_of_padded(frame: Sides, size: Sides) -> Box:
+    """The box that a padded clip shows, which is larger than the frame."""
+    top, left, (high, wide) = place_in(frame, size)
+    down, across = frame[0] / high, frame[1] / wide  # pixels of the frame, for one of the clip
+    return Box(-left * across, -top * down, size[1] * across, size[0] * down)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from everest.crops import Crop, Sides
-from everest.names import METHODS, SELECTORS, TARGETS, Method
+from everest.names import METHODS, SELECTORS, Method, decoders_of
 
 Auto = Literal["auto"]
 
@@ -44,6 +44,10 @@ class Recipe:
     size: int | str = 224  # pixels a side, or HEIGHTxWIDTH
     stride: float = 4  # source frames from one frame of a clip to the next
     fps: float | None = None  # frames a second, instead of a stride
+    positions: Literal["auto", "sinusoid", "sincos3d", "table"] = (
+        "auto"  # of tokens; table: learned
+    )
+    class_token: bool = False  # read one more token first, as some released models do
     select: str = "auto"  # rero, random, tube, all; auto: the method's
     frame_select: bool = False  # choose informative frame pairs of a longer window
     alpha: float = 1.5  # candidate frames over frames, for frame selection
@@ -71,9 +75,11 @@ class Recipe:
     @property
     def selector(self) -> str:
         """The selector's name: the one asked for, or the method's."""
-        if self.select != "auto":
-            return self.select
-        return METHODS[getattr(self, "method", "everest")]["select"]
+        return self.select if self.select != "auto" else self.own("select")
+
+    def own(self, name: str) -> Any:
+        """What the method says where the recipe leaves it to it; fine-tuning is EVEREST's."""
+        return METHODS[getattr(self, "method", "everest")][name]
 
     def to_json(self) -> dict[str, Any]:
         return {"job": JOBS[type(self)], **dataclasses.asdict(self)}
@@ -83,13 +89,22 @@ class Recipe:
 class PretrainRecipe(Recipe):
     """Hides tokens and learns to predict them."""
 
-    method: Method = "everest"  # everest, videomae: the method's selector and targets
+    method: Method = "everest"  # everest, videomae, mvd, mme: the method's selector and targets
     keep: int | float = 0.3  # share (0.3) or count (470) of tokens kept, by change
-    visible: int | float = 0.1  # share or count of tokens that the encoder reads
-    targets: str = "auto"  # what is predicted at masked tokens; auto: the method's
-    decoder_width: int | None = None  # half the encoder's where not given
-    decoder_depth: int = 4  # blocks
+    visible: int | float | Auto = "auto"  # share or count of tokens that the encoder reads
+    targets: str = "auto"  # predicted at masked tokens: a+b heads of one decoder, a,b two decoders
+    image_teacher: str | None = None  # weights of an image model, for image_features
+    video_teacher: str | None = None  # weights of a video model, for video_features
+    trajectories: str | None = None  # folder that everest trajectories wrote, for trajectory
+    decoder_width: int | Auto = "auto"  # auto: the method's
+    decoder_depth: int | Auto = "auto"  # blocks
+    decoder_share: float = 1.0  # of all tokens that are decoded, in running cells (VideoMAE V2)
     drop_path: float = 0.0
+
+    @property
+    def decoders(self) -> list[list[str]]:
+        """Names of targets, a list a decoder; raises ValueError for a name that is none."""
+        return decoders_of(self.own("targets") if self.targets == "auto" else self.targets)
 
 
 @dataclass(frozen=True)
@@ -117,7 +132,11 @@ class FinetuneRecipe(Recipe):
 AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 JOBS: dict[type[Recipe], str] = {PretrainRecipe: "pretrain", FinetuneRecipe: "finetune"}
 # What may differ when a run is resumed: how the work is done, never what is computed.
-FREE_ON_RESUME = frozenset({"workers", "device", "cache", "accumulate"})
+# A teacher's file may move: what it holds is compared (preparing.py).
+FREE_ON_RESUME = frozenset(
+    {"workers", "device", "cache", "accumulate", "image_teacher", "video_teacher"}
+)
+TOLD = ("named", "teachers")  # stand in a run folder's recipe.json beside the recipe's fields
 
 
 def sides_of(size: int | str) -> Sides:
@@ -158,7 +177,8 @@ def changed(recipe: AnyRecipe, **fields: Any) -> AnyRecipe:
 def from_json(kind: type[Recipe], content: dict[str, Any], source: str) -> Recipe:
     """A recipe as `to_json` wrote it; raises RecipeError for another job or unknown fields."""
     content = dict(content)
-    content.pop("named", None)  # a run folder's recipe.json tells which recipe it came from
+    for name in TOLD:
+        content.pop(name, None)
     job = content.pop("job", JOBS[kind])
     if job != JOBS[kind]:
         raise RecipeError(f"{source}: a recipe for {job}, not for {JOBS[kind]}")
@@ -201,8 +221,7 @@ def validate(recipe: Recipe) -> None:
     if isinstance(recipe, PretrainRecipe):
         if recipe.method not in METHODS:
             raise RecipeError(f"--method {recipe.method}: choose one of {', '.join(METHODS)}")
-        if recipe.targets not in (*TARGETS, "auto"):
-            raise RecipeError(f"--targets {recipe.targets}: choose of {', '.join(TARGETS)}")
+        validate_targets(recipe)
         if recipe.select == "all":
             raise RecipeError("--select all: nothing would be hidden; use rero, random or tube")
     if isinstance(recipe, FinetuneRecipe):
@@ -214,6 +233,43 @@ def validate(recipe: Recipe) -> None:
                 f"whole batch; use --accumulate 1, or --head-norm layer"
             )
     _ = recipe.sides
+
+
+def validate_targets(recipe: PretrainRecipe) -> None:
+    """Refuses targets that are unknown or lack what they are made of; raises RecipeError."""
+    try:
+        names = [name for part in recipe.decoders for name in part]
+    except ValueError as error:
+        raise RecipeError(str(error)) from error
+    for name, given in (
+        ("image_features", recipe.image_teacher),
+        ("video_features", recipe.video_teacher),
+    ):
+        option = flag(name.replace("features", "teacher"))
+        if name in names and given is None:
+            raise RecipeError(
+                f"--targets {name} (of --method {recipe.method}) is made by a frozen model: give "
+                f"{option} RUN or FILE, or choose other --targets"
+            )
+        if given is not None and name not in names:
+            raise RecipeError(
+                f"{option} {given}: nothing is predicted of it; give --method mvd, or --targets "
+                f"with {name}"
+            )
+    if "trajectory" in names and recipe.trajectories is None:
+        raise RecipeError(
+            f"--targets trajectory (of --method {recipe.method}) is computed beforehand: run "
+            f"everest trajectories VIDEOS --out DIR, then give --trajectories DIR"
+        )
+    if recipe.trajectories is not None and "trajectory" not in names:
+        raise RecipeError(
+            f"--trajectories {recipe.trajectories}: nothing is predicted of them; give --method "
+            f"mme, or --targets with trajectory"
+        )
+    if not 0 < recipe.decoder_share <= 1:
+        raise RecipeError(
+            f"--decoder-share {recipe.decoder_share}: a share above 0 and at most 1.0"
+        )
 
 
 def flag(name: str) -> str:

@@ -11,8 +11,9 @@ import torch
 from everest import build, data, evaluating, machine
 from everest.classify import VideoClassifier
 from everest.config import ModelConfig
-from everest.convert.infer import infer_config
-from everest.convert.read import read_weights
+from everest.console import Console
+from everest.convert.report import KeyReport
+from everest.convert.weights import model_of
 from everest.embeddings import Embeddings
 from everest.entries import shown
 from everest.folder import RunFolder
@@ -20,7 +21,7 @@ from everest.index import Row
 from everest.loading import Loader
 from everest.masked import MaskedVideoAutoencoder
 from everest.selection import Budget
-from everest.starting import export_of
+from everest.starting import is_own, read_start
 from everest.windows import VIEWS, rows_of, span_seconds
 
 
@@ -42,6 +43,7 @@ class Run:
     config: ModelConfig
     folder: RunFolder | None = None
     device: str = "auto"
+    report: KeyReport | None = None  # of other people's weights: what was matched, assumed, left
 
     @property
     def kind(self) -> str:
@@ -56,6 +58,11 @@ class Run:
     def bad(self) -> list[dict[str, str]]:
         """Files of the run that could not be read."""
         return self.folder.read_json("data.json")["bad"] if self.folder else []
+
+    def tell(self, console: Console) -> None:
+        """Says how other people's weights were read: matched, assumed, left aside."""
+        for line in self.report.lines() if self.report is not None else ():
+            console.say(line)
 
     def keep(self, budget: Budget | None) -> None:
         """Sets how many tokens are read from now on (None: the model's own choice)."""
@@ -202,20 +209,21 @@ class Run:
         return guesses, loader.bad_files()
 
 
-def load(source: str | Path | Run, *, device: str = "auto") -> Run:
-    """A run folder, an export, or a weights file that `convert` knows -> Run.
+def load(
+    source: str | Path | Run,
+    *,
+    device: str = "auto",
+    family: str | None = None,
+    allow_missing: bool = False,
+) -> Run:
+    """RUN -> Run: a run folder, an export, other people's weights file or folder, or hf:ID.
 
-    Raises WeightsError naming what was found instead.
+    `family` names whose file it is where it cannot tell (`everest convert --family`); what a file
+    lacks is started anew where `allow_missing`. Raises WeightsError naming what was found instead.
     """
     if isinstance(source, Run):
         return source
+    weights = read_start(str(source), family, allow_missing)
     path = Path(source)
-    if path.is_dir():
-        model = build.from_pretrained(export_of(path))
-        folder = RunFolder(path) if (path / "recipe.json").is_file() else None
-        return Run(str(source), model, model.config, folder, device)
-    family, tensors = read_weights(path)
-    config = infer_config(family, tensors)
-    model = build.build(config)
-    model.load_state_dict(tensors)
-    return Run(str(source), model.eval(), config, None, device)
+    folder = RunFolder(path) if is_own(path) and (path / "recipe.json").is_file() else None
+    return Run(str(source), model_of(weights), weights.config, folder, device, weights.report)

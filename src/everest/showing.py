@@ -65,8 +65,9 @@ def draw(run: Run, clips: Clips) -> Shown:
     masked = out.get("masked", visible[None, :0])[0]
     scores = out["scores"][0].numpy() if "scores" in out else np.zeros(grid)
     reconstruction = None
-    if isinstance(model, MaskedVideoAutoencoder) and "prediction.0.pixels" in out:
-        predicted = out["prediction.0.pixels"][0].float()
+    pixels = next((name for name in out if name.endswith(".pixels")), None)
+    if isinstance(model, MaskedVideoAutoencoder) and pixels is not None:
+        predicted = out[pixels][0].float()
         reconstruction = rebuild(model, clips, masked, predicted)
     frames = film(
         video.numpy(),

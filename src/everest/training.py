@@ -26,7 +26,9 @@ def train_model(
 ) -> Outcome:
     """Trains to the end, or from where a stopped run stood."""
     recipe, folder = ready.recipe, ready.folder
-    folder.write_json("recipe.json", {**recipe.to_json(), "named": settings.named})
+    teachers = {name: teacher.to_json() for name, teacher in ready.teachers.items()}
+    named = {"named": settings.named, "teachers": teachers}
+    folder.write_json("recipe.json", {**recipe.to_json(), **named})
     folder.describe(settings.command)
     asked = recipe.eval_every
     every = max(recipe.epochs // 10, 1) if asked == "auto" else asked
@@ -89,7 +91,13 @@ def out_of_memory(ready: Prepared) -> OutOfMemory:
     """Measures how many clips would fit, and says how to ask for that."""
     clip = ready.config.clip
     frames = build.candidate_frames(ready.config)
-    one = measuring.blank_clips(1, ready.config.vit.channels, frames, clip.size)
+    one = measuring.blank_clips(
+        1,
+        ready.config.vit.channels,
+        frames,
+        clip.size,
+        data.blank_extra(ready.recipe, ready.config),
+    )
     ready.model.zero_grad(set_to_none=True)
     part = -(-ready.batch // ready.parts)
     fits = min(measuring.fitting_clips(ready.model, one, ready.place), max(part // 2, 1))

@@ -13,16 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from everest import draw
-from everest.attention import attend
+from everest.blocks import EPS, Block, start_linear
 from everest.clips import Clips
 from everest.frames import spread
-from everest.positions import sinusoid
+from everest.positions import Positions
 from everest.selection import Grid, Look, Selection, size_of, take
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-EPS = 1e-6  # LayerNorm; METHOD.md 1.2
+PositionKind = Literal["sinusoid", "sincos3d", "table"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,9 @@ class VitConfig:
     mean: tuple[float, ...] = IMAGENET_MEAN  # of pixels in 0..1, a channel each
     std: tuple[float, ...] = IMAGENET_STD
     drop_path: float = 0.0  # rate of the last block; rises linearly from 0
+    positions: PositionKind = "sinusoid"  # table: learned, or a file's own
+    table: Grid | None = None  # the grid that a "table" is of
+    class_token: bool = False  # one more token that is read first and pooled nowhere
     norm: bool = True  # the encoder's final norm: False is the paper's choice for fine-tuning
     pool: Literal["mean", "steps"] = "mean"  # of kept tokens; or of each time step, concatenated
     steps: int = 8  # time steps of a clip; only "steps" pooling depends on it
@@ -48,6 +50,11 @@ class VitConfig:
                 raise ValueError(
                     f"{name} has {len(values)} numbers for {self.channels} channels: give one each"
                 )
+        if (self.positions == "table") != (self.table is not None):
+            raise ValueError(
+                f"positions {self.positions} with table {self.table}: a table, and nothing else, "
+                f"is of one grid"
+            )
 
 
 SIZES: dict[str, tuple[int, int, int]] = {  # width, depth, heads
@@ -57,101 +64,6 @@ SIZES: dict[str, tuple[int, int, int]] = {  # width, depth, heads
     "vit-l": (1024, 24, 16),
     "vit-h": (1280, 32, 16),
 }
-
-
-class Attention(nn.Module):
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
-        self.q_bias = nn.Parameter(torch.zeros(width))
-        self.v_bias = nn.Parameter(torch.zeros(width))  # a key bias would cancel in the softmax
-        self.proj = nn.Linear(width, width)
-
-    def forward(self, rows: Tensor, first: int = 0) -> Tensor:
-        """(B, N, D) -> (B, N - first, D): rows from `first` on ask, all rows answer."""
-        B, N, D = rows.shape
-        split = (self.heads, D // self.heads)
-        bias = torch.cat((self.q_bias, torch.zeros_like(self.v_bias), self.v_bias))
-        if first == 0:
-            queries, answers, values = (
-                F.linear(rows, self.qkv.weight, bias).view(B, N, 3, *split).permute(2, 0, 3, 1, 4)
-            )
-        else:
-            queries = F.linear(rows[:, first:], self.qkv.weight[:D], self.q_bias)
-            queries = queries.view(B, N - first, *split).transpose(1, 2)
-            answers, values = (
-                F.linear(rows, self.qkv.weight[D:], bias[D:])
-                .view(B, N, 2, *split)
-                .permute(2, 0, 3, 1, 4)
-            )
-        read = attend(queries, answers, values)
-        return self.proj(read.transpose(1, 2).reshape(B, N - first, D))
-
-
-class Mlp(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(width, 4 * width)
-        self.fc2 = nn.Linear(4 * width, width)
-
-    def forward(self, rows: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(rows)))
-
-
-class Block(nn.Module):
-    """Attention and an MLP, each after a norm and added to its input."""
-
-    def __init__(self, width: int, heads: int, drop_path: float = 0.0, name: str = "") -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(width, eps=EPS)
-        self.attn = Attention(width, heads)
-        self.norm2 = nn.LayerNorm(width, eps=EPS)
-        self.mlp = Mlp(width)
-        self.drop_path = drop_path
-        self.name = name  # of its draws
-
-    def path(self, branch: Tensor, key: Tensor, which: str) -> Tensor:
-        """Stochastic depth: a clip skips the branch with the block's rate, else scaled up."""
-        if not (self.training and self.drop_path):
-            return branch
-        drawn = draw.uniform(key, f"path.{self.name}.{which}", 1)
-        taken = (drawn >= self.drop_path).to(branch.dtype) / (1 - self.drop_path)
-        return branch * taken.view(-1, *(1 for _ in branch.shape[1:]))
-
-    def forward(self, rows: Tensor, key: Tensor, first: int = 0) -> Tensor:
-        """(B, N, D) -> (B, N - first, D). Rows before `first` are read but not continued."""
-        rows = rows[:, first:] + self.path(self.attn(self.norm1(rows), first), key, "attention")
-        return rows + self.path(self.mlp(self.norm2(rows)), key, "mlp")
-
-    def pooled(self, rows: Tensor, key: Tensor, pool: Tensor) -> Tensor:
-        """(B, N, D), pooling weights (B, S, N) -> (B, S, D): the pooled output of the block.
-
-        fc2 is affine, so pooling comes before it: exact where a row of weights adds up to one.
-        """
-        rows = rows + self.path(self.attn(self.norm1(rows)), key, "attention")
-        hidden = F.gelu(self.mlp.fc1(self.norm2(rows)))
-        weights = pool.to(hidden.dtype)
-        branch = F.linear(weights @ hidden, self.mlp.fc2.weight) + (
-            self.mlp.fc2.bias * pool.sum(dim=-1, keepdim=True)
-        )
-        return pool @ rows.float() + self.path(branch, key, "mlp")
-
-
-def start_linear(module: nn.Module) -> None:
-    """Weights as the authors start them: xavier for Linear layers, the embedding as torch's."""
-    if isinstance(module, nn.Linear):
-        nn.init.xavier_uniform_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-
-
-def start_truncated(module: nn.Module) -> None:
-    """Weights as the authors start a classifier from scratch: truncated normal of 0.02."""
-    if isinstance(module, nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
 
 
 class PatchEmbed(nn.Module):
@@ -170,7 +82,6 @@ class VideoTransformer(nn.Module):
     of the patch, any channel count with its own mean and standard deviation.
     """
 
-    positions: Tensor
     pixel_scale: Tensor
     pixel_shift: Tensor
     average: Literal["softmax", "logits"] = "softmax"
@@ -192,8 +103,16 @@ class VideoTransformer(nn.Module):
         shift = torch.tensor(config.mean) / torch.tensor(config.std)
         self.register_buffer("pixel_scale", scale.repeat(area), persistent=False)
         self.register_buffer("pixel_shift", shift.repeat(area), persistent=False)
-        self.register_buffer("positions", torch.zeros(0, config.width), persistent=False)
         self.apply(start_linear)
+        if config.class_token:
+            self.cls_token = nn.Parameter(torch.zeros(1, 1, config.width))
+            nn.init.trunc_normal_(self.cls_token, std=0.02)
+        if config.positions == "table":
+            assert config.table is not None
+            self.position_table = nn.Parameter(torch.zeros(size_of(config.table), config.width))
+            nn.init.trunc_normal_(self.position_table, std=0.02)
+        else:
+            self.positions = Positions(config.positions, config.width)
 
     def grid(self, frames: int, height: int, width: int) -> Grid:
         """The token grid of a clip; raises ValueError for sizes that leave a remainder."""
@@ -244,18 +163,27 @@ class VideoTransformer(nn.Module):
         return Look(self.patchify(clips.video), clips.key, self.grey_weight())
 
     def place(self, tokens: Tensor, positions: Tensor, grid: Grid) -> Tensor:
-        """Adds each token's position; positions count clip time."""
-        count = size_of(grid)
-        if len(self.positions) < count:
-            self.positions = sinusoid(count, self.width).to(tokens.device)
-        return tokens + self.positions[positions]
+        """Adds each token's position, and reads the class token before them where there is one;
+        positions count clip time. Raises ValueError for another grid than a table's."""
+        if self.config.positions != "table":
+            tokens = tokens + self.positions(positions, grid)
+        else:
+            if grid != self.config.table:
+                raise ValueError(
+                    f"a clip of {grid} tokens (time, rows, columns), and this model's positions "
+                    f"are a table of {self.config.table}: give the same --frames and --size"
+                )
+            tokens = tokens + self.position_table[positions]
+        if self.config.class_token:
+            tokens = torch.cat((self.cls_token.to(tokens).expand(len(tokens), -1, -1), tokens), 1)
+        return tokens
 
     def encode(self, tokens: Tensor, positions: Tensor, grid: Grid, key: Tensor) -> Tensor:
         """(B, V, D) -> (B, V, D), before the final norm."""
         rows = self.place(tokens, positions, grid)
         for block in self.blocks:
             rows = block(rows, key)
-        return rows
+        return rows[:, 1:] if self.config.class_token else rows
 
     def pooling(self, positions: Tensor, grid: Grid) -> Tensor:
         """(B, V) -> weights (B, S, V): S is 1, or a time step each (all 0 where it kept none)."""
@@ -281,6 +209,8 @@ class VideoTransformer(nn.Module):
             rows = take(rows, positions)
         rows = self.place(self.embed(rows), positions, look.grid)
         pool = self.pooling(positions, look.grid)
+        if self.config.class_token:
+            pool = F.pad(pool, (1, 0))
         for block in self.blocks[:-1]:
             rows = block(rows, clips.key)
         last = self.blocks[-1]

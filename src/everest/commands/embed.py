@@ -46,7 +46,9 @@ def run(words: list[str]) -> int:
 
     check_ending(options.out)
     console = Console(to_stderr=options.json)
-    found = load(options.run, device=options.device).embed(
+    run = load(options.run, device=options.device)
+    run.tell(console)
+    found = run.embed(
         list(options.videos),
         window=options.window,
         hop=options.hop,

@@ -76,6 +76,7 @@ def evaluate(options: Options, console: "Console") -> list[dict[str, Any]]:
     from everest.run import load
 
     run = load(options.run, device=options.device)
+    run.tell(console)
     if not isinstance(run.model, VideoClassifier):
         raise ValueError(f"{options.run}: a pre-trained autoencoder; fine-tune it, then evaluate")
     views, crops = views_of(options.views)

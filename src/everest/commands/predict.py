@@ -56,6 +56,7 @@ class Options:
 
 def run(words: list[str]) -> int:
     options = parse(Options, words, "predict", examples=EXAMPLES)
+    from everest.console import Console
     from everest.run import load
 
     if options.annotate is not None:
@@ -65,6 +66,7 @@ def run(words: list[str]) -> int:
     if options.csv is not None:
         check_place(options.csv, "--csv")
     run = load(options.run, device=options.device)
+    run.tell(Console(to_stderr=True))
     run.keep(options.keep)
     with in_files(options.videos) as (videos, names):
         return predict(run, videos, names, options)

@@ -41,6 +41,7 @@ def run(words: list[str]) -> int:
         raise ValueError(f"--out {options.out}: a film ends in {', '.join(ENDINGS)}")
     check_place(options.out, "--out")
     run = load(options.run, device=options.device)
+    run.tell(Console(to_stderr=True))
     if options.keep is not None and run.kind == "autoencoder":
         raise ValueError("--keep: an autoencoder shows what it hides; its own keep is used")
     run.keep(options.keep)
