@@ -75,8 +75,8 @@ class Study:
         print(f"{job} {name}", flush=True)
         self.everest(name, job, *words, "--out", str(run), *shared, *again)
 
-    def pretrain(self, name: str, method: str, epochs: int) -> None:
-        words = [self.digits, self.sentences, "--epochs", str(epochs), *METHODS[method]]
+    def pretrain(self, name: str, method: str, epochs: int, *more: str) -> None:
+        words = [self.digits, self.sentences, "--epochs", str(epochs), *METHODS[method], *more]
         self.train("pretrain", name, *words)
 
     def finetune(self, name: str, start: str, *words: str) -> None:
@@ -108,7 +108,8 @@ class Study:
         for turn in range(ROUNDS):
             for method in METHODS:
                 name = f"rate_{method}_{turn}"
-                self.pretrain(name, method, RATE_EPOCHS)
+                # Validations are dear in a short run and few in a long one: none between epochs.
+                self.pretrain(name, method, RATE_EPOCHS, "--eval-every", str(RATE_EPOCHS))
                 lines = (self.out / name / "timings.jsonl").read_text().splitlines()
                 clocks = [json.loads(line)["cpu_seconds"] for line in lines]
                 seconds[method] += [b - a for a, b in itertools.pairwise(clocks)]

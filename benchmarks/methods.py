@@ -149,7 +149,8 @@ def main() -> None:
     everest(out / "trajectories.log", "trajectories", source, "--out", str(out / "trajectories"))
     for method in METHODS:
         words = words_of(method, out)
-        short = timings(pretrain(out, f"rate_{method}", source, CALIBRATION, words))
+        once = [*words, "--eval-every", str(CALIBRATION)]  # no validation between epochs
+        short = timings(pretrain(out, f"rate_{method}", source, CALIBRATION, once))
         seconds = min(b["cpu_seconds"] - a["cpu_seconds"] for a, b in itertools.pairwise(short))
         pretrain(out, method, source, max(round(asked.minutes * 60 / seconds), 1), words)
     print(
