@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import torch
@@ -84,6 +85,12 @@ class Job:
     log_every: int = 10  # steps
     stop_after: int | None = None  # epochs
 
+    @cached_property
+    def buffers(self) -> list[Tensor]:
+        """What a forward pass moves and a state holds, such as a norm's running mean."""
+        kept = self.model.state_dict().keys()
+        return [buffer for name, buffer in self.model.named_buffers() if name in kept]
+
 
 def fit(job: Job, loop: Loop) -> Loop:
     """Trains from where `loop` stands to the last epoch, saving as it goes.
@@ -138,7 +145,7 @@ def step(job: Job, loop: Loop, clips: Clips) -> dict[str, float]:
         group["lr"] = rate * group["scale"]
     job.optimizer.zero_grad(set_to_none=True)
     loss = clips.weight.new_zeros(())
-    before = [(buffer, buffer.clone()) for buffer in kept_buffers(job.model)]
+    before = [(buffer, buffer.clone()) for buffer in job.buffers]
     if clips_read > 0:
         loss = backward(job, clips, clips_read)
         norm = norm_of(job)
@@ -179,12 +186,6 @@ def backward(job: Job, clips: Clips, clips_read: float) -> Tensor:
         weighted.backward()
         total += weighted.detach()
     return total
-
-
-def kept_buffers(model: nn.Module) -> list[Tensor]:
-    """What a forward pass moves and a state holds, such as a norm's running mean."""
-    kept = model.state_dict().keys()
-    return [buffer for name, buffer in model.named_buffers() if name in kept]
 
 
 def norm_of(job: Job) -> float:
