@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from everest.recipes import RECIPES
 from tiny import TINY, TINY_PRETRAIN, LabelledSet, contents, done, everest
 
 SMALL_BATCH = [*TINY_PRETRAIN, "--epochs", "1", "--batch-size", "2"]
@@ -473,7 +474,8 @@ def test_a_resume_with_another_recipe_is_refused_and_tells_the_difference(
     told = refused(tmp_path, *command, "--resume", "--keep", 0.5)
     assert "--keep was 0.3 and is 0.5" in told and "--workers" in told
     told = refused(tmp_path, *command, "--resume", "--optim.lr", 0.5)
-    assert "--optim.lr was 0.004 and is 0.5;" in told.replace(")", ";")
+    rate = RECIPES["small-data"].pretrain.optim.lr
+    assert f"--optim.lr was {rate} and is 0.5;" in told.replace(")", ";")
     done(*command, "--resume", "--workers", 1)
 
 

@@ -12,6 +12,7 @@ import torch
 import everest as ev
 from everest.classify import VideoClassifier
 from everest.masked import MaskedVideoAutoencoder
+from everest.recipes import RECIPES
 from tiny import TINY, LabelledSet, done, everest
 
 FIELDS: dict[str, Any] = {
@@ -59,7 +60,9 @@ def test_the_recipe_holds_every_choice_and_where_it_came_from(pretrained: Path) 
     recipe = json.loads((pretrained / "recipe.json").read_text())
     assert (recipe["job"], recipe["named"]) == ("pretrain", "small-data")
     assert {name: recipe[name] for name in PRETRAIN_FIELDS} == PRETRAIN_FIELDS
-    assert recipe["epochs"] == 2 and recipe["optim"]["lr"] == 4e-3
+    assert (
+        recipe["epochs"] == 2 and recipe["optim"]["lr"] == RECIPES["small-data"].pretrain.optim.lr
+    )
 
 
 def test_the_command_is_kept_as_it_was_typed(pretrained: Path, labelled: LabelledSet) -> None:
