@@ -355,3 +355,13 @@ def test_a_validation_that_cannot_be_read_ends_no_run_and_chooses_nothing(tmp_pa
         assert found["clips"] == 0
         assert not (run / "weights" / "best").exists()
     assert "whether it has learnt is not known" in told.out
+
+
+def test_an_epoch_that_validates_tells_its_own_loss(tmp_path: Path) -> None:
+    lines: list[dict[str, Any]] = []
+    job = job_of(autoencoder(), tmp_path / "run", [clips_of(4)])
+    found = {"loss": 123.0, "held_out": 0.5, "constant": 1.0}
+    more = {"validate": lambda epoch: found, "tell": lines.append}
+    fitting.fit(Job(**{**vars(job), **more}), Loop())
+    (line,) = [line for line in lines if "epoch" in line]
+    assert line["loss"] < 10 and line["held_out"] == 0.5

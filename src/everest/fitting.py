@@ -261,7 +261,7 @@ def end_epoch(job: Job, loop: Loop, clock: Clock) -> None:
         if math.isfinite(score) and (loop.best is None or score > loop.best):
             loop.best, loop.best_epoch = score, loop.epoch
             job.model.save_pretrained(job.folder.weights("best"))  # type: ignore[operator]
-        line |= found
+        line = {**found, **line}  # its own loss is told, not that of validation
     job.tell(line)
 
 

@@ -27,8 +27,8 @@ SMALL_PRETRAIN = PretrainRecipe(
     decoder_width=96,
     decoder_depth=2,
     epochs=150,
-    batch_size=16,
-    optim=Optim(lr=3.2e-2, min_lr=3.2e-4, warmup_share=0.05, clip_grad=1.0),
+    batch_size=64,
+    optim=Optim(lr=4e-3, min_lr=4e-5, warmup_share=0.05, clip_grad=1.0),
 )
 SMALL_FINETUNE = FinetuneRecipe(
     model="192x6x3",
