@@ -2,7 +2,6 @@
 selection for other people's code."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +14,7 @@ from everest.console import Console
 from everest.jobs import Ask, Labels, finetune_job, pretrain_job
 from everest.options import RunOptions
 from everest.probes.figures import Probed
-from everest.probes.telling import tell, tell_weights
+from everest.probes.telling import tell
 from everest.probing import ProbeOptions, check_out, probe_model
 from everest.recipe import changed
 from everest.run import Run, load
@@ -48,9 +47,15 @@ def pretrain(
     `fields` are those of the recipe (model="vit-s", epochs=200, keep=0.3, optim__lr=3e-4); a
     misspelt one is refused with the nearest names. Raises ValueError with what to do.
     """
-    options = RunOptions(Path(out), recipe, start(init), resume, overwrite)
-    told = family or settled_family(init)
-    options = replace(options, family=told, allow_missing=allow_missing)
+    options = RunOptions(
+        Path(out),
+        recipe,
+        start(init),
+        resume,
+        overwrite,
+        family=family or settled_family(init),
+        allow_missing=allow_missing,
+    )
     ask = Ask(listed(videos), options)
     pretrain_job(ask, lambda chosen: changed(chosen, **fields), Console(quiet=quiet))
     return load(out)
@@ -73,9 +78,15 @@ def finetune(
     **fields: Any,
 ) -> Run:
     """Fine-tunes a classifier on labelled videos and returns the run; `fields` as in pretrain."""
-    options = RunOptions(Path(out), recipe, start(init), resume, overwrite)
-    told = family or settled_family(init)
-    options = replace(options, family=told, allow_missing=allow_missing)
+    options = RunOptions(
+        Path(out),
+        recipe,
+        start(init),
+        resume,
+        overwrite,
+        family=family or settled_family(init),
+        allow_missing=allow_missing,
+    )
     ask = Ask(listed(data), options)
     labels = Labels((label,) if isinstance(label, str) else tuple(label), group, split)
     finetune_job(ask, labels, lambda chosen: changed(chosen, **fields), Console(quiet=quiet))
@@ -117,7 +128,7 @@ def probe(
         pool, keep, views, neighbours, attentive, epochs, untrained, seed, workers
     )
     model, console = load(run), Console(quiet=quiet)
-    tell_weights(model, console)
+    model.tell(console)
     found = probe_model(model, listed(data), labels, options)
     tell(found, console)
     if place is not None:

@@ -110,11 +110,15 @@ class MaskedVideoAutoencoder(nn.Module):
         steps = self.frames(look, draws=self.training)
         return clips.at(steps, clips.video.shape[2] // look.grid[0]), look.at(steps), steps
 
+    @property
+    def targets(self) -> list[Target]:
+        """Of all decoders."""
+        decoders = [decoder for decoder in self.decoders if isinstance(decoder, Decoder)]
+        return [target for decoder in decoders for target in decoder.targets]
+
     def frozen(self) -> list[nn.Module]:
         """The teachers of its targets: no parameters of this module."""
-        decoders = [decoder for decoder in self.decoders if isinstance(decoder, Decoder)]
-        targets = [target for decoder in decoders for target in decoder.targets]
-        return [teacher for target in targets for teacher in target.frozen()]
+        return [teacher for target in self.targets for teacher in target.frozen()]
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes an export: model.safetensors and config.json."""
@@ -175,8 +179,7 @@ class MaskedVideoAutoencoder(nn.Module):
 
     def can_be_taught(self, clips: Clips) -> bool:
         """Whether all targets can be made of these clips: a teacher or a map may not be there."""
-        decoders = [decoder for decoder in self.decoders if isinstance(decoder, Decoder)]
-        return all(target.possible(clips) for decoder in decoders for target in decoder.targets)
+        return all(target.possible(clips) for target in self.targets)
 
     def wanted(
         self, decoder: Decoder, clips: Clips, look: Look, selection: Selection

@@ -36,6 +36,11 @@ TARGETS = {
 TEACHERS = ("image_features", "video_features")  # targets of which a frozen model decides the size
 
 
+def teacher_option(target: str) -> str:
+    """The option that brings the frozen model of a target."""
+    return "--" + target.replace("features", "teacher").replace("_", "-")
+
+
 def decoders_of(targets: str) -> list[list[str]]:
     """ "a+b,c" -> [["a", "b"], ["c"]]: `,` makes decoders, `+` joins heads of one.
 

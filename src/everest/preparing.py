@@ -19,6 +19,7 @@ from everest.entries import shown
 from everest.folder import FolderError, RunFolder
 from everest.index import Index, Row
 from everest.loading import Loader
+from everest.names import teacher_option
 from everest.recipe import (
     FREE_ON_RESUME,
     TOLD,
@@ -30,7 +31,7 @@ from everest.recipe import (
     validate,
 )
 from everest.starting import Weights, start_from, with_pixels_of
-from everest.teachers import Teacher, load_teachers, option_of
+from everest.teachers import Teacher, load_teachers
 from everest.version import __version__
 
 
@@ -218,8 +219,8 @@ def refuse_other_teachers(
     for name, teacher in teachers.items():
         if name in before and before[name]["sha256"] != teacher.digest:
             raise FolderError(
-                f"--resume {folder.path}: {option_of(name)} {teacher.source} holds other weights "
-                f"than the run was begun with ({before[name]['source']}); give those"
+                f"--resume {folder.path}: {teacher_option(name)} {teacher.source} holds other "
+                f"weights than the run was begun with ({before[name]['source']}); give those"
             )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from everest.crops import Crop, Sides
-from everest.names import METHODS, SELECTORS, Method, decoders_of
+from everest.names import METHODS, SELECTORS, Method, decoders_of, teacher_option
 
 Auto = Literal["auto"]
 
@@ -245,7 +245,7 @@ def validate_targets(recipe: PretrainRecipe) -> None:
         ("image_features", recipe.image_teacher),
         ("video_features", recipe.video_teacher),
     ):
-        option = flag(name.replace("features", "teacher"))
+        option = teacher_option(name)
         if name in names and given is None:
             raise RecipeError(
                 f"--targets {name} (of --method {recipe.method}) is made by a frozen model: give "

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from everest.convert.stretch import stretched
 from everest.cost import reading_cost
-from everest.names import TEACHERS
-from everest.recipe import PretrainRecipe, RecipeError, flag
+from everest.names import TEACHERS, teacher_option
+from everest.recipe import PretrainRecipe, RecipeError
 from everest.selection import Grid
 from everest.starting import read_start
 from everest.vit import VideoTransformer
@@ -46,10 +46,6 @@ def digest_of(tensors: Mapping[str, Tensor]) -> str:
     return found.hexdigest()
 
 
-def option_of(target: str) -> str:
-    return flag(target.replace("features", "teacher"))
-
-
 def load_teachers(recipe: PretrainRecipe) -> dict[str, Teacher]:
     """The teachers of a recipe's targets, by the target's name.
 
@@ -75,12 +71,12 @@ def load_teacher(name: str, source: str, recipe: PretrainRecipe) -> Teacher:
     if (vit.tubelet == 1) != image or (not image and vit.tubelet != recipe.tubelet):
         wanted = "single frames (tubelet 1)" if image else f"a tubelet of {recipe.tubelet}"
         raise RecipeError(
-            f"{option_of(name)} {source}: its tokens are of {vit.tubelet} frames; {name} needs a "
-            f"model of {wanted}"
+            f"{teacher_option(name)} {source}: its tokens are of {vit.tubelet} frames; {name} "
+            f"needs a model of {wanted}"
         )
     if not image and vit.patch != recipe.patch:
         raise RecipeError(
-            f"{option_of(name)} {source}: its patch is {vit.patch} pixels and the student's "
+            f"{teacher_option(name)} {source}: its patch is {vit.patch} pixels and the student's "
             f"{recipe.patch}; both read the same clip, so give --patch {vit.patch}"
         )
     grid = grid_of(name, recipe)

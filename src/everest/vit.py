@@ -66,6 +66,13 @@ SIZES: dict[str, tuple[int, int, int]] = {  # width, depth, heads
 }
 
 
+def step_shares(positions: Tensor, grid: Grid) -> Tensor:
+    """(B, V) -> (B, t, V): what makes the mean of each time step; all 0 where it kept none."""
+    steps = torch.arange(grid[0], device=positions.device)[:, None]
+    belongs = (positions // (grid[1] * grid[2]))[:, None] == steps
+    return belongs / belongs.sum(dim=2, keepdim=True).clamp_min(1)
+
+
 class PatchEmbed(nn.Module):
     """Holds the embedding's weights under their released name; the product is `embed`'s."""
 
@@ -189,9 +196,7 @@ class VideoTransformer(nn.Module):
         """(B, V) -> weights (B, S, V): S is 1, or a time step each (all 0 where it kept none)."""
         if self.config.pool == "mean":
             return torch.full_like(positions, 1 / positions.shape[1], dtype=torch.float32)[:, None]
-        steps = torch.arange(self.config.steps, device=positions.device)[:, None]
-        belongs = (positions // (grid[1] * grid[2]))[:, None] == steps  # (B, S, V)
-        return belongs / belongs.sum(dim=2, keepdim=True).clamp_min(1)
+        return step_shares(positions, grid)
 
     def forward(self, clips: Clips, look: Look | None, selection: Selection | None) -> Tensor:
         """-> (B, features): the tokens read, pooled."""

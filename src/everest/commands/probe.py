@@ -72,7 +72,7 @@ def run(words: list[str]) -> int:
     options = parse(Options, words, "probe", examples=EXAMPLES)
     from everest.console import Console
     from everest.jobs import Labels
-    from everest.probes.telling import tell, tell_weights
+    from everest.probes.telling import tell
     from everest.probing import ProbeOptions, check_out, probe_model
     from everest.run import load
 
@@ -103,7 +103,7 @@ def run(words: list[str]) -> int:
         family=options.family,
         allow_missing=options.allow_missing,
     )
-    tell_weights(model, console)
+    model.tell(console)
     probed = probe_model(model, options.data, labels, how)
     tell(probed, console)
     if options.out is not None:

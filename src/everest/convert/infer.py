@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from everest.config import (
+    MOTION_HEAD,
     ClipConfig,
     DecoderSpec,
     ModelConfig,
@@ -18,7 +19,6 @@ from everest.vit import SIZES, PositionKind, VitConfig
 
 FRAMES, SIZE, STRIDE = 16, 224, 4  # of the released models; a file cannot tell
 HEADS = {size[0]: size[2] for size in SIZES.values()}
-MOTION_HEAD = 32  # channels a head of MME's decoder (METHOD.md 2.2)
 
 
 def heads_of(width: int) -> int:

@@ -19,7 +19,7 @@ from everest.evaluating import EvaluationBatches
 from everest.machine import Machine
 from everest.masked import MaskedVideoAutoencoder
 from everest.selection import Grid
-from everest.vit import VideoTransformer
+from everest.vit import VideoTransformer, step_shares
 
 Pool = Literal["mean", "steps"]
 LARGEST = 65504.0  # of float16, in which tokens are stored
@@ -45,10 +45,7 @@ def trunk(model: Model) -> MaskedVideoAutoencoder:
 
 def step_means(tokens: Tensor, positions: Tensor, grid: Grid) -> Tensor:
     """(B, V, D), (B, V) -> (B, t * D) float32: the mean of each time step, 0 where it kept none."""
-    steps = torch.arange(grid[0], device=positions.device)[:, None]
-    belongs = (positions // (grid[1] * grid[2]))[:, None] == steps  # (B, t, V)
-    weights = belongs / belongs.sum(dim=2, keepdim=True).clamp_min(1)
-    return (weights @ tokens.float()).flatten(1)
+    return (step_shares(positions, grid) @ tokens.float()).flatten(1)
 
 
 @dataclass(frozen=True)

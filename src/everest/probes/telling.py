@@ -4,16 +4,9 @@ from everest.console import Console, duration, percent
 from everest.entries import counted, shown
 from everest.metrics import Accuracy
 from everest.probes.figures import ColumnFigures, Probed, ProbeFigures
-from everest.run import Run
 
 NAMES = {"knn": "kNN", "linear": "linear", "attentive": "attentive"}
 HOW = {"given": "", "validation": ", chosen on val", "folds": ", chosen within train"}
-
-
-def tell_weights(run: Run, console: Console) -> None:
-    """How other people's weights were read: what was matched, assumed, left aside."""
-    for sentence in run.report.lines() if run.report is not None else ():
-        console.say(sentence)
 
 
 def tell(probed: Probed, console: Console) -> None:

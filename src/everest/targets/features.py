@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from everest.clips import Clips
+from everest.names import teacher_option
 from everest.selection import Grid, Look, take
 from everest.targets import without_lost
 from everest.vit import VideoTransformer
@@ -36,7 +37,7 @@ class Features:
         if self.teacher is None:
             raise ValueError(
                 f"the target {self.name} is made by a frozen model that is not loaded: give its "
-                f"--{self.name.replace('features', 'teacher').replace('_', '-')}"
+                f"{teacher_option(self.name)}"
             )
         teacher = self.teacher
         device = positions.device.type
