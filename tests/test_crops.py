@@ -134,3 +134,20 @@ def test_a_crop_that_may_not_shift_is_the_still_one() -> None:
 def test_a_frame_smaller_than_the_size_is_cropped_by_shape_alone() -> None:
     assert crops.shift((50, 80), (96, 96), 7, 4) == Box(15, 0, 50, 50)
     assert crops.still((50, 80), (96, 96)) == Box(15, 0, 50, 50)
+
+
+@given(st.integers(16, 500), st.integers(16, 500), st.integers(0, 2**40))
+def test_a_scale_crop_shows_a_share_of_the_short_side_and_stays_inside(
+    height: int, width: int, key: int
+) -> None:
+    box = crops.scale((height, width), (224, 224), key)
+    share = box.height / min(height, width)
+    assert 224 / 320 - 1e-9 <= share <= 224 / 256 + 1e-9
+    assert box.width == pytest.approx(box.height)
+    assert 0 <= box.left <= width - box.width + 1e-9
+    assert 0 <= box.top <= height - box.height + 1e-9
+
+
+def test_scale_crops_of_other_keys_differ() -> None:
+    boxes = {crops.scale((240, 320), (224, 224), key) for key in range(20)}
+    assert len(boxes) == 20

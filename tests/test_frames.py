@@ -67,10 +67,7 @@ def test_a_fine_tuning_clip_ends_where_it_is_drawn(
     total: int, length: int, stride: int, place: float
 ) -> None:
     found = frames.drawn_end(total, length, stride, place)
-    # In short videos a whole number may be truncated either way by a rounding in the last bit.
-    assert np.abs(np.subtract(found, naive_end(total, length, stride, place))).max() <= 1
-    if length * stride < 64:
-        assert found == naive_end(total, length, stride, place)
+    assert found == naive_end(total, length, stride, place)
 
 
 def test_ends_of_fine_tuning_clips_go_from_the_span_to_the_last_frame() -> None:
@@ -103,6 +100,78 @@ def test_five_views_reach_from_the_first_frame_to_the_last() -> None:
 
 def test_one_view_is_the_middle_one() -> None:
     assert frames.views(101, 10, 4, 1) == [frames.middle(101, 10, 4)]
+
+
+# Segments
+
+
+@given(TOTALS, LENGTHS)
+def test_one_and_two_views_of_segments_are_the_published_ones(total: int, count: int) -> None:
+    tick = total / count
+    listed = sorted(
+        [int(tick / 2 + tick * x) for x in range(count)] + [int(tick * x) for x in range(count)]
+    )
+    assert frames.segment_views(total, count, 2) == [listed[0::2], listed[1::2]]
+    assert frames.segment_views(total, count, 1) == [listed[1::2]]
+
+
+@given(TOTALS, LENGTHS, st.integers(2, 5))
+def test_views_of_segments_lie_evenly_between_their_edges(
+    total: int, count: int, views: int
+) -> None:
+    found = frames.segment_views(total, count, views)
+    assert len(found) == views and found[0] == [int(total / count * x) for x in range(count)]
+    for view, clip in enumerate(found):
+        wanted = (np.arange(count) + view / views) * total / count
+        assert np.abs(np.floor(wanted + 1e-9) - clip).max() <= 1
+        assert np.abs(clip - wanted).max() < 1 + 1e-9
+
+
+@given(st.integers(8, 400), st.lists(PLACES, min_size=1, max_size=8))
+def test_each_segment_gives_a_frame_of_its_own(total: int, places: list[float]) -> None:
+    found = frames.segments(total, places)
+    tick = total / len(places)
+    for number, frame in enumerate(found):
+        assert int(tick * number) <= frame <= tick * (number + 1)
+    assert len(found) == len(places) and found == sorted(found) and found[-1] < total
+
+
+def test_every_frame_of_a_segment_is_equally_likely() -> None:
+    drawn = np.array(
+        [
+            frames.segments(
+                60, [keys.uniform(keys.make_key(0, clip), "clip.segment", at) for at in range(4)]
+            )
+            for clip in range(3000)
+        ]
+    )
+    for number, column in enumerate(drawn.T):
+        assert believed(np.bincount(column - 15 * number, minlength=15)) > LEVEL
+    assert abs(np.corrcoef(drawn[:, 0], drawn[:, 1])[0, 1]) < 0.06
+
+
+@given(TOTALS, st.lists(PLACES, min_size=1, max_size=8), st.integers(1, 3), st.integers(1, 6))
+def test_pairs_of_segments_are_spread_and_never_stretched(
+    total: int, places: list[float], together: int, stride: int
+) -> None:
+    found = np.array(frames.segments(total, places, together=together, stride=stride))
+    groups = found.reshape(len(places), together)
+    reach, tick = (together - 1) * stride, total / len(places)
+    assert found.min() >= 0 and found.max() < total
+    if total > reach:
+        assert (np.diff(groups, axis=1) == stride).all()
+    if tick >= reach + 1:
+        for number, group in enumerate(groups):
+            assert int(tick * number) <= group[0] and group[-1] <= tick * (number + 1)
+
+
+def test_a_pair_stands_in_the_middle_of_its_segment_in_evaluation() -> None:
+    assert frames.segment_views(100, 2, 1, together=2, stride=4) == [[23, 27, 73, 77]]
+
+
+def test_a_video_of_fewer_frames_than_segments_repeats_them() -> None:
+    assert frames.segment_views(2, 4, 1) == [[0, 0, 1, 1]]
+    assert frames.segments(1, [0.5] * 3, together=2, stride=4) == [0] * 6
 
 
 @given(TOTALS, LENGTHS, STRIDES, PLACES, st.integers(1, 6))

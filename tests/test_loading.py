@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from everest.augment.clip import Changes
+from everest.augment.mixing import Mixing
+from everest.augment.spec import parse
 from everest.clips import Clips
 from everest.crops import Sides
 from everest.index import Row
@@ -228,6 +231,132 @@ def test_clips_of_one_video_have_keys_of_their_own(
     loader = loader_of(rows[:2], clips_per_video=4)
     keys = [clips.key.item() for epoch in (0, 1) for clips in loader.epoch(epoch, 1)]
     assert len(keys) == len(set(keys)) == 16
+
+
+# Segments
+
+
+def test_segment_clips_take_a_frame_of_each_part_of_the_video(
+    rows: list[Row], loader_of: Callable[..., Loader]
+) -> None:
+    loader = loader_of(rows[:1], sampling_of(together=1))
+    drawn = np.array([numbers_of(next(loader.epoch(epoch, 1))) for epoch in range(30)])
+    assert ((drawn // 10) == [0, 1, 2, 3]).all()
+    assert all(len(set(column)) > 4 for column in drawn.T)
+    assert numbers_of(next(loader.evaluation(1))) == [5, 15, 25, 35]
+    views = list(loader.evaluation(1, views=2))
+    assert [numbers_of(clips) for clips in views] == [[0, 10, 20, 30], [5, 15, 25, 35]]
+
+
+def test_candidate_pairs_of_segments_are_neighbours_spread_over_the_video(
+    rows: list[Row], loader_of: Callable[..., Loader]
+) -> None:
+    loader = loader_of(rows[:1], sampling_of(8, 2, together=2))
+    drawn = np.array([numbers_of(next(loader.epoch(epoch, 1))) for epoch in range(20)])
+    assert (np.diff(drawn.reshape(-1, 2), axis=1) == 2).all()
+    assert ((drawn[:, ::2] // 10) == [0, 1, 2, 3]).all()
+    assert numbers_of(next(loader.evaluation(1))) == [4, 6, 14, 16, 24, 26, 34, 36]
+
+
+# Repeats and mixing
+
+
+CHANGED = Framing((24, 24), crop="area", flip=0.5, changes=Changes(parse("rand-m7-n2-inc1"), 0.4))
+MIXING = Mixing(0.8, 1.0, 0.1, {"label": 7})
+
+
+def changed_loader(
+    make: Callable[..., Loader], rows: list[Row], *, mixing: Mixing | None = MIXING, **more: object
+) -> Loader:
+    sampling = sampling_of(training=CHANGED, evaluation=evaluation_framing(CHANGED))
+    return make(rows, sampling, mixing=mixing, **more)
+
+
+def test_changed_repeated_and_mixed_batches_are_the_same_for_any_number_of_processes(
+    rows: list[Row], loader_of: Callable[..., Loader]
+) -> None:
+    alone, many = (
+        changed_loader(loader_of, rows, repeats=2, clips_per_video=2, workers=workers)
+        for workers in (0, 2)
+    )
+    for epoch in (0, 1):
+        assert_same(list(alone.epoch(epoch, 4)), list(many.epoch(epoch, 4)))
+    resumed = changed_loader(loader_of, rows, repeats=2, clips_per_video=2)
+    assert_same(list(resumed.epoch(1, 4, start=2)), list(alone.epoch(1, 4))[2:])
+
+
+def test_a_decode_gives_as_many_clips_as_repeats_and_steps_stay_as_many(
+    rows: list[Row], loader_of: Callable[..., Loader]
+) -> None:
+    once = list(changed_loader(loader_of, rows, mixing=None).epoch(0, 3))
+    loader = changed_loader(loader_of, rows, mixing=None, repeats=3)
+    asked = 0
+    read = loader.reader.map
+
+    def counting(requests: Iterator) -> Iterator:
+        nonlocal asked
+        for clip in read(requests):
+            asked += 1
+            yield clip
+
+    loader.reader.map = counting  # type: ignore[method-assign, assignment]
+    batches = list(loader.epoch(0, 3))
+    assert asked == 6 and len(batches) == len(once) == 2
+    for clips, single in zip(batches, once, strict=True):
+        assert clips.video.shape == (9, 3, 4, 24, 24)
+        assert clips.part(0, 3).video.equal(single.video)
+        assert clips.part(0, 3).key.equal(single.key)
+        assert sorted(clips.row.tolist()) == sorted(single.row.tolist() * 3)
+        assert clips.labels["label"].tolist() == clips.row.tolist()
+        assert len(set(clips.key.tolist())) == 9
+        assert len({video.numpy().tobytes() for video in clips.video}) == 9
+
+
+@pytest.mark.parametrize(("repeats", "views"), [(2, 1), (3, 2)])
+def test_mixed_neighbours_are_never_of_one_video(
+    repeats: int, views: int, rows: list[Row], loader_of: Callable[..., Loader]
+) -> None:
+    loader = changed_loader(loader_of, rows, repeats=repeats, clips_per_video=views)
+    for epoch in range(3):
+        for clips in loader.epoch(epoch, 4):
+            pairs = clips.row.view(-1, 2)
+            assert (pairs[:, 0] != pairs[:, 1]).all()
+            shares = clips.labels["label"]
+            assert shares.shape == (4 * repeats, 7)
+            # Of each clip's label, and of its neighbour's, beyond what smoothing gives to all.
+            large = shares.topk(3).values
+            assert (large[:, 2] < 0.1 / 7 + 1e-6).all()
+            assert shares.gather(1, clips.row[:, None]).min() > 0.1 / 7 - 1e-6
+
+
+def test_mixed_clips_are_the_unmixed_ones_mixed(
+    rows: list[Row], loader_of: Callable[..., Loader]
+) -> None:
+    plain = next(changed_loader(loader_of, rows, mixing=None).epoch(0, 6))
+    assert_same([next(changed_loader(loader_of, rows).epoch(0, 6))], [MIXING(plain)])
+
+
+def test_evaluation_is_never_changed_repeated_or_mixed(
+    rows: list[Row], loader_of: Callable[..., Loader]
+) -> None:
+    plain = sampling_of(training=Framing((24, 24)), evaluation=evaluation_framing(CHANGED))
+    loader = changed_loader(loader_of, rows, repeats=2)
+    assert_same(list(loader.evaluation(4)), list(loader_of(rows, plain).evaluation(4)))
+    assert evaluation_framing(CHANGED).changes is None
+
+
+def test_all_clips_of_a_decode_that_failed_have_weight_0_and_do_not_mix(
+    rows: list[Row], tmp_path: Path, loader_of: Callable[..., Loader]
+) -> None:
+    faulty = broken(rows, tmp_path)
+    clips = next(changed_loader(loader_of, faulty, repeats=2).epoch(0, 7))
+    is_bad = (clips.row == 2) | (clips.row == 3)
+    assert clips.weight.tolist() == (~is_bad).float().tolist() and int(is_bad.sum()) == 4
+    assert not clips.video[is_bad].any()
+    beside = is_bad.view(-1, 2).flip(1).flatten()
+    kept = clips.labels["label"].gather(1, clips.row[:, None])[:, 0]
+    assert kept[is_bad | beside].allclose(torch.tensor(0.9 + 0.1 / 7))
+    assert (kept[~is_bad & ~beside] < 0.9 + 0.1 / 7 - 1e-6).any()
 
 
 # Bad files

@@ -9,6 +9,11 @@ import numpy as np
 import pytest
 
 from everest import video
+from everest.augment.clip import Changes
+from everest.augment.erasing import erased
+from everest.augment.jitter import jitter
+from everest.augment.randaugment import randaugment
+from everest.augment.spec import parse
 from everest.cache import FrameCache
 from everest.reading import ClipReader, Fit, Framing, Request, padded
 from everest.video import VideoError
@@ -121,20 +126,6 @@ def test_all_frames_of_a_clip_are_cropped_alike_and_by_the_key(film: Path) -> No
     assert all(not np.array_equal(clip, other) for other in others)
 
 
-@pytest.mark.parametrize("fit", ["crop", "pad"])
-def test_a_video_that_cannot_be_read_is_named(fit: Fit, tmp_path: Path) -> None:
-    path = tmp_path / "none.mp4"
-    with pytest.raises(VideoError, match=str(path)):
-        read(path, Framing((16, 16), fit))
-    path.write_bytes(b"no film")
-    for cache in (None, tmp_path / "cache"):
-        with pytest.raises(VideoError, match=str(path)):
-            read(path, Framing((16, 16), fit), cache=cache)
-
-
-# The cache
-
-
 class Counted:
     """Counts how often a video is decoded."""
 
@@ -152,6 +143,52 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> Counted:
     counted = Counted(video.read)
     monkeypatch.setattr(video, "read", counted)
     return counted
+
+
+# Changes of training clips
+
+
+SPEC = parse("rand-m7-n4-mstd0.5-inc1")
+
+
+def test_changes_come_in_the_order_frames_crop_flip_clip(film: Path) -> None:
+    changes = Changes(SPEC, 0.4, 1.0)
+    size = (24, 24)
+    for key in range(12):
+        framing = Framing(size, crop="shift", crop_shift=0, flip=1.0, changes=changes)
+        whole = randaugment(video.read(str(film), (5, 1, 1, 7)), SPEC, key)
+        cut = whole[:, 6:30, 20:44, :][:, :, ::-1]
+        wanted = erased(jitter(cut, 0.4, key), 1.0, key, changes.mean, changes.std)
+        assert np.array_equal(read(film, framing, key=key), wanted)
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+def test_more_clips_of_a_decode_are_those_of_their_keys(
+    fit: Fit, film: Path, decoded: Counted
+) -> None:
+    framing = Framing((24, 24), fit, crop="area", flip=0.5, changes=Changes(SPEC, 0.4, 0.5))
+    request = Request(str(film), (5, 1, 1, 7), 3, framing, further=(4, 5))
+    clip = ClipReader(FrameCache(None))(request, lambda: None)
+    assert len(decoded.calls) == 1 and len(clip.further) == 2
+    found = [clip.pixels, *(more.pixels for more in clip.further)]
+    for key, pixels in zip((3, 4, 5), found, strict=True):
+        assert pixels.flags["C_CONTIGUOUS"] and pixels.dtype == np.uint8
+        assert np.array_equal(pixels, read(film, framing, key=key))
+    assert not np.array_equal(found[0], found[1]) and not np.array_equal(found[1], found[2])
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+def test_a_video_that_cannot_be_read_is_named(fit: Fit, tmp_path: Path) -> None:
+    path = tmp_path / "none.mp4"
+    with pytest.raises(VideoError, match=str(path)):
+        read(path, Framing((16, 16), fit))
+    path.write_bytes(b"no film")
+    for cache in (None, tmp_path / "cache"):
+        with pytest.raises(VideoError, match=str(path)):
+            read(path, Framing((16, 16), fit), cache=cache)
+
+
+# The cache
 
 
 FRAMINGS = [

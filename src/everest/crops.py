@@ -7,10 +7,11 @@ from typing import Literal, NamedTuple
 
 from everest import keys
 
-Crop = Literal["multiscale", "area", "shift", "center"]
+Crop = Literal["multiscale", "area", "scale", "shift", "center"]
 Sides = tuple[int, int]  # height, width
 SCALES = (1.0, 0.875, 0.75, 0.66)
 CLOSE = 3  # a crop that differs by less from the size wanted is the size wanted
+SHORT_SIDES = (8 / 7, 10 / 7)  # of the size wanted
 # Where a multi-scale crop may lie, in quarters of the room left (x, y); METHOD.md 1.5.
 PLACES = (
     (0, 0), (4, 0), (0, 4), (4, 4), (2, 2), (0, 2), (4, 2), (2, 4), (2, 0), (1, 1), (3, 1), (1, 3),
@@ -60,16 +61,32 @@ def area(frame: Sides, size: Sides, key: int, smallest: float = 0.08) -> Box:
     return center(frame, size)
 
 
+def scale(frame: Sides, size: Sides, key: int) -> Box:
+    """The crop of the supervised rows: as if the short side, drawn from 8/7 to 10/7 of the size
+    wanted (256 to 320 pixels for 224), were cut anywhere (BACKBONES.md 2, 7)."""
+    height, width = frame
+    low, high = SHORT_SIDES
+    drawn = low + (high - low) * keys.uniform(key, "crop.scale")
+    factor = min(height, width) / (drawn * min(size))
+    box_height, box_width = min(size[0] * factor, height), min(size[1] * factor, width)
+    left = keys.uniform(key, "crop.left") * (width - box_width)
+    top = keys.uniform(key, "crop.top") * (height - box_height)
+    return Box(left, top, box_width, box_height)
+
+
 def center(frame: Sides, size: Sides, number: int = 0, count: int = 1) -> Box:
     """The largest box of the wanted shape; of several, number `number` along the longer side."""
     height, width = frame
     scale = min(height / size[0], width / size[1])
     box_height, box_width = size[0] * scale, size[1] * scale
-    share = 0.5 if count == 1 else number / (count - 1)
     # Whole pixels: at the wanted size already, the crop is then an exact copy.
-    return Box(
-        int((width - box_width) * share), int((height - box_height) * share), box_width, box_height
-    )
+    left, top = along(width - box_width, number, count), along(height - box_height, number, count)
+    return Box(left, top, box_width, box_height)
+
+
+def along(room: float, number: int, count: int) -> int:
+    """Where crop `number` of `count` begins in the room left; one alone in the middle."""
+    return int(room / 2) if count == 1 else int(number * room / (count - 1))
 
 
 def shift(frame: Sides, size: Sides, key: int, pixels: int) -> Box:
@@ -90,7 +107,7 @@ def still(frame: Sides, size: Sides, number: int = 0, count: int = 1) -> Box:
     height, width = frame
     if height < size[0] or width < size[1]:
         return center(frame, size, number, count)
-    share = 0.5 if count == 1 else number / (count - 1)
-    across = (width - size[1]) // 2 if height > width else int((width - size[1]) * share)
-    down = (height - size[0]) // 2 if height <= width else int((height - size[0]) * share)
-    return Box(across, down, size[1], size[0])
+    across, down = width - size[1], height - size[0]
+    left = across // 2 if height > width else along(across, number, count)
+    top = down // 2 if height <= width else along(down, number, count)
+    return Box(left, top, size[1], size[0])

@@ -6,11 +6,15 @@ from dataclasses import replace
 import torch
 
 from everest import build, keys
+from everest.augment.asked import changes_of, mixing_of
+from everest.balancing import first_class_column
 from everest.config import ModelConfig
 from everest.index import Index, Row
-from everest.loading import Loader, Sampling, evaluation_framing
+from everest.kinds import columns_of, ids_of
+from everest.loading import Loader, evaluation_framing
 from everest.reading import Framing
 from everest.recipe import FinetuneRecipe, PretrainRecipe, Recipe, RecipeError
+from everest.sampling import Sampling
 from everest.trajectories.files import TrajectoriesError, place_of, read_settings
 from everest.trajectories.riding import Wanted, lost_clip
 
@@ -51,6 +55,8 @@ def sampling_of(recipe: Recipe, config: ModelConfig) -> Sampling:
         recipe.crop,
         recipe.crop_shift,
         recipe.flip,
+        recipe.smallest_area if isinstance(recipe, FinetuneRecipe) else 0.08,
+        changes_of(recipe, config),
     )
     return Sampling(
         build.candidate_frames(config),
@@ -61,7 +67,15 @@ def sampling_of(recipe: Recipe, config: ModelConfig) -> Sampling:
         "end" if isinstance(recipe, FinetuneRecipe) and recipe.crop == "area" else "window",
         recipe.seed,
         wanted_trajectories(recipe, config),
+        together_of(config),
     )
+
+
+def together_of(config: ModelConfig) -> int | None:
+    """Frames that lie together with segment sampling: one, or where pairs are chosen a pair."""
+    if config.clip.sampling == "dense":
+        return None
+    return config.vit.tubelet if config.pairs else 1
 
 
 def wanted_trajectories(recipe: Recipe, config: ModelConfig) -> Wanted | None:
@@ -95,15 +109,50 @@ def still_sampling(config: ModelConfig, seed: int = 0) -> Sampling:
     """How a finished model's clips are sampled."""
     framing = still_framing(config)
     frames = build.candidate_frames(config)
-    return Sampling(frames, config.clip.stride, config.clip.fps, framing, framing, seed=seed)
+    return Sampling(
+        frames,
+        config.clip.stride,
+        config.clip.fps,
+        framing,
+        framing,
+        seed=seed,
+        together=together_of(config),
+    )
 
 
 def loader_of(
     rows: Sequence[Row], recipe: Recipe, config: ModelConfig, workers: int, *, once: bool = False
 ) -> Loader:
     """`once`: one clip a video, whatever the recipe (validation)."""
-    clips = 1 if once else recipe.clips_per_video
-    return Loader(rows, sampling_of(recipe, config), workers, recipe.cache, clips)
+    sampling = sampling_of(recipe, config)
+    columns = columns_of(config.classes, config.kinds)
+    if once:
+        return Loader(rows, sampling, workers, recipe.cache, columns=columns)
+    repeats = recipe.repeats if isinstance(recipe, FinetuneRecipe) else 1
+    return Loader(
+        rows,
+        sampling,
+        workers,
+        recipe.cache,
+        recipe.clips_per_video,
+        repeats,
+        mixing_of(recipe, config),
+        columns,
+        balance_of(recipe, config),
+    )
+
+
+def balance_of(recipe: Recipe, config: ModelConfig) -> str | None:
+    """The label column whose classes come equally often; raises RecipeError where none can."""
+    if not isinstance(recipe, FinetuneRecipe) or not recipe.balance:
+        return None
+    column = first_class_column(config.classes, config.kinds)
+    if column is None:
+        raise RecipeError(
+            "--balance: takes each class equally often, and no label column holds one class a clip;"
+            " leave it out, or name such a column in --label"
+        )
+    return column
 
 
 def span_frames(row: Row) -> int:
@@ -129,6 +178,8 @@ def short_clips(rows: Sequence[Row], recipe: Recipe, frames: int) -> list[str]:
         )
 
     def span(row: Row) -> float:
+        if recipe.sampling == "segments":
+            return frames
         stride = recipe.stride if recipe.fps is None else row.fps / recipe.fps
         return (frames - 1) * stride + 1
 
@@ -138,7 +189,8 @@ def short_clips(rows: Sequence[Row], recipe: Recipe, frames: int) -> list[str]:
     told = [
         f"{len(short)} of {len(good)} videos are shorter than a clip; their last frame is repeated"
     ]
-    if len(short) > len(good) / 2 and recipe.fps is None and recipe.stride > 1:
+    is_dense = recipe.sampling == "dense"
+    if len(short) > len(good) / 2 and is_dense and recipe.fps is None and recipe.stride > 1:
         lengths = sorted(span_frames(row) for row in good)
         fitting = max(int(lengths[len(lengths) // 2] / frames), 1)
         told.append(f"most are: --stride {fitting} would fit the median video")
@@ -187,13 +239,17 @@ def fewer_labels(index: Index, count: int, seed: int) -> Index:
     """The index with only `count` training rows of each class (of the first label column)."""
     if count < 1:
         raise RecipeError(f"--labels-per-class {count}: must be at least 1")
-    column = next(iter(index.classes))
+    column = first_class_column(index.classes, index.kinds)
+    if column is None:
+        raise RecipeError(
+            f"--labels-per-class {count}: no label column holds one class a clip; leave it out"
+        )
     key = keys.make_key(seed)
-    taken: dict[int, int] = {}
+    taken: dict[tuple[int, ...], int] = {}
     chosen = set()
     for place in keys.order(key, "labels_per_class", len(index.rows)):
         row = index.rows[place]
-        label = row.labels[column]
+        label = ids_of(row.labels[column])
         if row.split == "train" and not row.bad and taken.get(label, 0) < count:
             taken[label] = taken.get(label, 0) + 1
             chosen.add(place)

@@ -36,9 +36,17 @@ def drawn_end(total: int, frames: int, stride: float, place: float) -> list[int]
     span = max(int(frames * stride), 1)
     if total > span:
         end = span + int(place * (total - span))
-        return [min(int(at), end - 1) for at in spread(end - span, end, frames)]
-    found = [min(int(at), total - 1) for at in spread(0, total, max(int(total / stride), 1))]
+        return [min(int(at), end - 1) for at in stepped(end - span, end, frames)]
+    found = [min(int(at), total - 1) for at in stepped(0, total, max(int(total / stride), 1))]
     return (found + [total - 1] * frames)[:frames]
+
+
+def stepped(first: float, last: float, count: int) -> list[float]:
+    """As `spread`, rounded as numpy's linspace rounds: an index is this number truncated."""
+    if count == 1:
+        return [first]
+    step = (last - first) / (count - 1)
+    return [first + number * step for number in range(count - 1)] + [last]
 
 
 def spread(first: float, last: float, count: int) -> list[float]:
@@ -58,6 +66,33 @@ def views(total: int, frames: int, stride: float, count: int) -> list[list[int]]
     step = max((len(listed) - frames) / (count - 1), 0)
     starts = [int(view * step) for view in range(count)]
     return [listed[start : start + frames] for start in starts]
+
+
+def segments(
+    total: int, places: Sequence[float], *, together: int = 1, stride: float = 1
+) -> list[int]:
+    """Frames of each of len(places) equal segments of the video, where its place in [0, 1) says.
+
+    Several `together` lie at the stride, within their segment where it is long enough.
+    """
+    tick = total / len(places)
+    reach = (together - 1) * stride
+    room = max(tick - reach, 0.0)
+    latest = max(int(total - 1 - reach), 0)
+    found = []
+    for number, place in enumerate(places):
+        first = min(int(tick * number + room * place), latest)
+        found += at_stride(first, total, together, stride)
+    return found
+
+
+def segment_views(
+    total: int, count: int, views: int, *, together: int = 1, stride: float = 1
+) -> list[list[int]]:
+    """`views` clips of `count` segments, for evaluation: view v lies v/views into each segment;
+    one alone lies in their middle. Two are METHOD.md 1.5's of SSv2."""
+    places = [0.5] if views == 1 else [view / views for view in range(views)]
+    return [segments(total, [place] * count, together=together, stride=stride) for place in places]
 
 
 def span_of(total: int, fps: float, start: float | None, end: float | None) -> tuple[int, int]:

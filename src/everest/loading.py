@@ -6,7 +6,7 @@ slot as zeros with weight 0, and is listed.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -14,32 +14,21 @@ import numpy as np
 import torch
 
 from everest import frames, keys
+from everest.augment.mixing import Mixing
+from everest.augment.neighbours import apart, repeated
+from everest.balancing import balanced
 from everest.cache import FrameCache
 from everest.clips import Clips
 from everest.index import Row
+from everest.kinds import Column, values_of
 from everest.reading import Clip, ClipReader, Framing, Request
-from everest.trajectories.riding import Wanted, lost_clip
+from everest.sampling import Sampling
+from everest.stopping import between_batches
+from everest.trajectories.riding import lost_clip
 from everest.workers import Failure, Workers
 
 DEADLINE = 30.0  # seconds without a new frame
 TEN_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How a row of the index becomes a clip."""
-
-    frames: int  # read a clip: more than the model's, with frame selection
-    stride: float  # source frames
-    fps: float | None  # frames a second, instead of a stride
-    training: Framing
-    evaluation: Framing
-    draw: Literal["window", "end"] = "window"  # how a training clip is placed
-    seed: int = 0
-    trajectories: Wanted | None = None  # what clips carry beside their pixels
-
-    def stride_of(self, row: Row) -> float:
-        return self.stride if self.fps is None else max(row.fps / self.fps, 1e-6)
 
 
 @dataclass(frozen=True)
@@ -49,6 +38,7 @@ class Item:
     row: int
     key: int
     request: Request | None  # None: known to be bad
+    further: tuple[int, ...] = ()  # keys of more clips of the same decode
 
 
 @dataclass
@@ -60,6 +50,10 @@ class Loader:
     workers: int = 0  # reading processes; 0 reads in this one
     cache: str | None = None
     clips_per_video: int | Literal["auto"] = 1
+    repeats: int = 1  # clips of a decode, in training
+    mixing: Mixing | None = None  # of a training batch
+    columns: Mapping[str, Column] = field(default_factory=dict)  # of labels; else classes
+    balance: str | None = None  # label column whose classes come equally often in training
     bad: dict[int, str] = field(default_factory=dict)  # row -> why
     failed: dict[int, int] = field(default_factory=dict)  # row found bad in training -> its epoch
     waited: float = 0.0  # seconds that training waited for clips
@@ -120,20 +114,21 @@ class Loader:
     def training_item(self, number: int, view: int, epoch: int) -> Item:
         row, sampling = self.rows[number], self.sampling
         key = keys.make_key(sampling.seed, epoch, number, view)
+        further = tuple(
+            keys.make_key(sampling.seed, epoch, number, view, repeat)
+            for repeat in range(1, self.repeats)
+        )
         if self.is_known_bad(number, epoch):
-            return Item(number, key, None)
-        first, count = frames.span_of(row.frames, row.fps, row.start, row.end)
-        place = keys.uniform(key, "clip.start")
-        choose = frames.window if sampling.draw == "window" else frames.drawn_end
-        indices = choose(count, sampling.frames, sampling.stride_of(row), place)
+            return Item(number, key, None, further)
         request = Request(
             row.path,
-            tuple(frames.shifted(indices, first)),
+            tuple(sampling.training_frames(row, key)),
             key,
             sampling.training,
             trajectories=sampling.trajectories,
+            further=further,
         )
-        return Item(number, key, request)
+        return Item(number, key, request, further)
 
     def evaluation_items(self, views: int, crops: int) -> Iterator[Item]:
         sampling = self.sampling
@@ -142,15 +137,12 @@ class Loader:
                 for view in range(views * crops):
                     yield Item(number, keys.make_key(sampling.seed, -1, number, view), None)
                 continue
-            first, count = frames.span_of(row.frames, row.fps, row.start, row.end)
-            clips = frames.views(count, sampling.frames, sampling.stride_of(row), views)
-            for view, indices in enumerate(clips):
+            for view, indices in enumerate(sampling.evaluation_frames(row, views)):
                 for crop in range(crops):
                     key = keys.make_key(sampling.seed, -1, number, view * crops + crop)
-                    chosen = tuple(frames.shifted(indices, first))
                     request = Request(
                         row.path,
-                        chosen,
+                        tuple(indices),
                         key,
                         sampling.evaluation,
                         crop,
@@ -160,22 +152,46 @@ class Loader:
                     yield Item(number, key, request)
 
     def epoch(self, epoch: int, batch: int, *, start: int = 0) -> Iterator[Clips]:
-        """The batches of an epoch from step `start` on; the last part of a batch is left out."""
-        order = keys.order(keys.make_key(self.sampling.seed, epoch), "epoch", len(self.views))
+        """The batches of an epoch from step `start` on; the last part of a batch is left out.
+
+        A step takes `batch` clips, and with repeats so many times more.
+        """
+        order = self.order(epoch)
         steps = len(order) // batch
         chosen = order[start * batch : steps * batch]
-        yield from self.batches(
-            (self.training_item(*self.views[place], epoch) for place in chosen), batch, epoch
-        )
+        items = (self.training_item(*view, epoch) for view in chosen)
+        for read in self.read(items, batch, epoch):
+            clips = self.collate(self.side_by_side(read))
+            yield clips if self.mixing is None else self.mixing(clips)
+
+    def order(self, epoch: int) -> list[tuple[int, int]]:
+        """(row, view) of each clip of an epoch."""
+        seed = self.sampling.seed
+        if self.balance is None:
+            order = keys.order(keys.make_key(seed, epoch), "epoch", len(self.views))
+            return [self.views[place] for place in order]
+        found = []
+        for place, turn in balanced(self.labels_of(self.balance), seed, epoch):
+            number, view = self.views[place]
+            # A clip that comes again is another view: other frames, another crop.
+            found.append((number, view + turn * self.clips_of(self.rows[number])))
+        return found
+
+    def labels_of(self, column: str) -> list[int]:
+        """The class of each clip of an epoch, in the order of the rows."""
+        labels = [self.rows[number].labels[column] for number, _ in self.views]
+        return [label if isinstance(label, int) else -1 for label in labels]
 
     def evaluation(self, batch: int, *, views: int = 1, crops: int = 1) -> Iterator[Clips]:
         """Every row's views once, in order; the last batch may be smaller."""
-        yield from self.batches(self.evaluation_items(views, crops), batch)
+        for read in self.read(self.evaluation_items(views, crops), batch):
+            yield self.collate(read)
+            between_batches()
 
-    def batches(
+    def read(
         self, items: Iterable[Item], batch: int, epoch: int | None = None
-    ) -> Iterator[Clips]:
-        """The clips of the items in their order, `batch` at a time."""
+    ) -> Iterator[list[tuple[Item, Clip | None]]]:
+        """The items in their order with what was read, `batch` at a time."""
         pending: list[Item] = []
 
         def requests() -> Iterator[Request]:
@@ -207,12 +223,27 @@ class Loader:
                     ready.append((item, result))
                 break
             while len(ready) >= batch:
-                yield self.collate(ready[:batch])
+                yield ready[:batch]
                 del ready[:batch]
             if result is None:
                 break
         if ready:
-            yield self.collate(ready)
+            yield ready
+
+    def side_by_side(
+        self, read: Sequence[tuple[Item, Clip | None]]
+    ) -> list[tuple[Item, Clip | None]]:
+        """A batch's clips in the places they have in it, those of one decode each for itself."""
+        found: list[tuple[Item, Clip | None]] = []
+        for place, repeat in repeated(len(read), self.repeats):
+            item, clip = read[place]
+            if repeat:
+                item = replace(item, key=item.further[repeat - 1])
+                clip = None if clip is None else clip.further[repeat - 1]
+            found.append((item, clip))
+        if self.mixing is None:
+            return found
+        return [found[place] for place in apart([item.row for item, _ in found])]
 
     def collate(self, clips: Sequence[tuple[Item, Clip | None]]) -> Clips:
         size = self.sampling.training.size
@@ -222,11 +253,14 @@ class Loader:
                 video[slot] = clip.pixels
         numbers = [item.row for item, _ in clips]
         columns = sorted({column for row in self.rows[:1] for column in row.labels})
+        known = {column: self.columns.get(column, Column()) for column in columns}
         return Clips(
             video=torch.from_numpy(video).permute(0, 4, 1, 2, 3),
             labels={
-                column: torch.tensor([self.rows[number].labels[column] for number in numbers])
-                for column in columns
+                name: torch.from_numpy(
+                    values_of([self.rows[number].labels[name] for number in numbers], column)
+                )
+                for name, column in known.items()
             },
             weight=torch.tensor([0.0 if clip is None else 1.0 for _, clip in clips]),
             key=torch.tensor([item.key for item, _ in clips]),
@@ -246,5 +280,6 @@ class Loader:
 
 
 def evaluation_framing(training: Framing) -> Framing:
-    """How evaluation frames a clip that training frames so: the centre, never mirrored."""
-    return replace(training, crop="center", flip=0.0)
+    """How evaluation frames a clip that training frames so: the centre, never mirrored and
+    unchanged."""
+    return replace(training, crop="center", flip=0.0, changes=None)

@@ -1,16 +1,18 @@
-"""This file decides how one request becomes one clip: read, crop, resize, flip.
+"""This file decides how one request becomes one clip, or several of one decode: read, change the
+frames, crop, resize, flip, change the clip.
 
 It runs in the reading processes, so it imports no torch. Shapes: (T, H, W, 3) uint8.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 from PIL import Image
 
 from everest import crops, keys
+from everest.augment.clip import Changes
 from everest.cache import FrameCache
 from everest.crops import Box, Crop, Sides
 from everest.trajectories.riding import Wanted, clip_trajectories
@@ -29,6 +31,7 @@ class Framing:
     crop_shift: int = 0  # pixels, for crop "shift"
     flip: float = 0.0  # share of clips mirrored left to right
     smallest_area: float = 0.08  # for crop "area"
+    changes: Changes | None = None  # of the pixels, in training
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Request:
     number: int = 0  # of `count` crops along the longer side, in evaluation
     count: int = 1
     trajectories: Wanted | None = None  # what the clip carries beside its pixels
+    further: tuple[int, ...] = ()  # keys of more clips of the same decode
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class Clip:
 
     pixels: np.ndarray  # (T, H, W, 3) uint8
     extra: dict[str, np.ndarray] = field(default_factory=dict)  # of Clips.extra, without B
+    further: tuple["Clip", ...] = ()  # more clips of the same decode
 
 
 class ClipReader:
@@ -62,7 +67,18 @@ class ClipReader:
         frames = self.cache.read(
             request.path, request.indices, short_side=framing.short_side, alive=alive
         )
+        clip = self.clip_of(request, frames)
+        if not request.further:
+            return clip
+        more = (self.clip_of(replace(request, key=key), frames) for key in request.further)
+        return replace(clip, further=tuple(more))
+
+    def clip_of(self, request: Request, frames: np.ndarray) -> Clip:
+        """Frames as they were read -> the clip that the request's key makes of them."""
+        framing, changes = request.framing, request.framing.changes
         height, width = frames.shape[1:3]
+        if changes is not None:
+            frames = changes.of_frames(frames, request.key)
         if framing.fit == "pad":
             clip = padded(frames, framing.size)
             box = box_of_padded((height, width), framing.size)
@@ -73,6 +89,8 @@ class ClipReader:
         mirrored = framing.flip > 0 and keys.uniform(request.key, "flip") < framing.flip
         if mirrored:
             clip = clip[:, :, ::-1]
+        if changes is not None:
+            clip = changes.of_clip(clip, request.key)
         extra = {}
         if request.trajectories is not None:
             shown = Box(box.left / width, box.top / height, box.width / width, box.height / height)
@@ -89,6 +107,8 @@ def box_of(request: Request, frame: Sides) -> Box:
             return crops.multiscale(frame, framing.size, request.key)
         case "area":
             return crops.area(frame, framing.size, request.key, framing.smallest_area)
+        case "scale":
+            return crops.scale(frame, framing.size, request.key)
         case "shift":
             return crops.shift(frame, framing.size, request.key, framing.crop_shift)
         case "center":
