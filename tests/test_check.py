@@ -228,7 +228,7 @@ def test_what_is_no_regular_file_is_bad_and_not_waited_for(tmp_path: Path) -> No
     facts = look_at(paths, scan=True, workers=0).facts
     assert [facts[path].bad for path in paths] == [
         "not a regular file",
-        "not a regular file",
+        "a folder without numbered pictures (img_00001.jpg, 000001.png, ...)",
         "a link to nothing",
         "no such file",
     ]

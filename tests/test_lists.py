@@ -93,11 +93,11 @@ def test_a_middle_number_is_part_of_the_name_where_such_a_file_exists(tmp_path: 
     assert any("1 line with a number between path and label" in told for told in index.reading)
 
 
-def test_a_folder_of_frames_is_bad_with_a_way_out(tmp_path: Path) -> None:
+def test_a_number_after_a_folder_of_frames_is_its_count(tmp_path: Path) -> None:
     touch(tmp_path, "dir one/img_00001.jpg", "b.mp4")
     index = read(tmp_path / "x.csv", "dir one 120 3\nb.mp4 1\n")
     assert found(index, tmp_path) == [("dir one", "3"), ("b.mp4", "1")]
-    assert "ffmpeg" in str(index.rows[0].bad) and index.rows[1].bad is None
+    assert any("line 1: 120, it holds 1" in told for told in index.reading)
 
 
 def test_a_missing_extension_is_tried_mp4_first(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from everest import video
+from everest.frame_folders import FolderState, NotFrames, state_of
 
 LARGEST = 256 << 20  # bytes of one video's frames; longer ones are read from their file each time
 
@@ -78,10 +79,14 @@ class FrameCache:
     def place(self, path: str, short_side: int | None) -> Path:
         """The file of a video's frames: named by its path, size, time of change and scale."""
         try:
-            found = os.stat(path)
-        except OSError as error:
-            raise video.VideoError(f"{path}: {error.strerror}") from error
-        name = f"{os.path.abspath(path)}\0{found.st_size}\0{found.st_mtime_ns}\0{short_side}"
+            state = state_of(path) if os.path.isdir(path) else os.stat(path)
+        except (OSError, NotFrames) as error:
+            raise video.VideoError(f"{path}: {getattr(error, 'strerror', error)}") from error
+        if isinstance(state, FolderState):
+            stamp = f"{state.size}\0{state.mtime_ns}\0{state.files}"
+        else:
+            stamp = f"{state.st_size}\0{state.st_mtime_ns}"
+        name = f"{os.path.abspath(path)}\0{stamp}\0{short_side}"
         digest = blake2b(name.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
         assert self.folder is not None
         return Path(self.folder) / digest[:2] / f"{digest}.npy"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from everest.entries import MISSING
 from everest.facts import Facts, Memory, Stamp
+from everest.frame_folders import NotFrames, state_of
 
 FEW = 64  # files; starting processes for fewer headers takes longer than reading them
 DEADLINE = 30.0  # seconds without a new frame
@@ -98,7 +99,8 @@ def _facts(path: str, look: Callable, *, scanned: bool) -> Facts:
     try:
         info = look()
     except VideoError as error:
-        return Facts(bad=_reason(path, str(error)), scanned=scanned)
+        denied = isinstance(error.__cause__, PermissionError)  # of a picture in a folder of frames
+        return Facts(bad=_reason(path, str(error)), scanned=scanned and not denied, passing=denied)
     except (OSError, MemoryError) as error:
         return Facts(bad=_reason(path, str(error) or "not enough memory"), passing=True)
     return Facts(info.frames, info.fps, info.seconds, info.width, info.height, scanned=scanned)
@@ -117,12 +119,25 @@ def _stamp(path: str) -> tuple[Stamp | None, str | None]:
         return None, "a link to nothing" if os.path.islink(path) else MISSING
     except (OSError, ValueError) as error:
         return None, getattr(error, "strerror", None) or str(error)
+    if stat.S_ISDIR(status.st_mode):
+        return _folder_stamp(path)
     # A pipe named x.mp4 would block whoever opens it.
     if not stat.S_ISREG(status.st_mode):
         return None, "not a regular file"
     if not status.st_size:
         return None, "0 bytes"
     return Stamp(status.st_size, status.st_mtime_ns), None
+
+
+def _folder_stamp(path: str) -> tuple[Stamp | None, str | None]:
+    """The stamp of a folder of frames."""
+    try:
+        state = state_of(path)
+    except NotFrames as error:
+        return None, str(error)
+    except OSError as error:
+        return None, error.strerror or str(error)
+    return Stamp(state.size, state.mtime_ns, state.files), None
 
 
 def _processes(files: int, scan: bool) -> int:

@@ -4,11 +4,14 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from everest.frame_folders import RATE
+
 VIDEO_EXTENSIONS = frozenset(
     ".3g2 .3gp .asf .avi .divx .f4v .flv .gif .m2ts .m4v .mkv .mov .mp4 .mpe .mpeg .mpg .mts .mxf"
     " .ogv .qt .ts .vob .webm .wmv".split()
 )
-LIST_EXTENSIONS = frozenset({".csv", ".tsv", ".txt", ".lst", ".list", ".jsonl"})
+LIST_EXTENSIONS = frozenset({".csv", ".tsv", ".txt", ".lst", ".list", ".jsonl", ".parquet"})
+ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip", ".rar", ".7z")
 SPLIT_NAMES = {
     **dict.fromkeys(("train", "training", "trn", "tr"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "validate", "dev", "eval"), "val"),
@@ -16,7 +19,6 @@ SPLIT_NAMES = {
 }
 
 EXAMPLE = "for example: everest check my_videos/, or my_videos.csv, or 'clips/**/*.mp4'"
-FRAMES = "a folder of frames, which cannot be read; make a video of it with ffmpeg"
 MISSING = "no such file"
 
 
@@ -37,12 +39,24 @@ class Entry:
     line: int = 0  # in the list file; 0: not from a list
     source: str = ""  # name of the list or folder, for messages
     bad: str | None = None
+    fps: float | None = None  # frames a second of a folder of frames; None: a file, which knows
 
     def where(self) -> str:
         """Names the place for a message: the line of a list, or the file itself."""
         if self.line:
             return f"line {self.line} of {shown(self.source)}"
         return shown(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Official:
+    """What is known of a source that is a published set: its splits and labels are kept to."""
+
+    name: str  # as in `ucf101:DIR`
+    reported: str  # the part that papers report on: "test" or "val"
+    named: int  # videos that its annotation names
+    missing: int  # of these, not there
+    mirrored: bool = True  # whether a mirrored clip keeps its class
 
 
 @dataclass(slots=True)
@@ -52,6 +66,8 @@ class Listing:
     entries: list[Entry]
     columns: tuple[str, ...] = ()  # label columns; () without labels
     reading: list[str] = field(default_factory=list)
+    classes: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by id, where it orders them
+    official: Official | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +77,18 @@ class Wanted:
     label: tuple[str, ...] = ()  # label columns by name; () lets the source decide
     group: str | None = None  # column that must not be torn apart by a split
     labelled: bool | None = None  # True: labels are needed; None: taken where a source shows them
+    fold: int | None = None  # the official split, where a set has several
+    several: bool = False  # a clip may have several labels in one column
+    frame_rate: float = RATE  # frames a second of folders of frames, where no column says it
+
+
+def refuse_archive(source: str) -> None:
+    """Raises SourceError for an archive, by its name: WebDataset's shards are such files."""
+    if source.lower().endswith(ARCHIVES):
+        raise SourceError(
+            f"{shown(source)}: an archive is not read, nor are WebDataset's shards; unpack it into"
+            " a folder (tar -xf FILE -C FOLDER) and give the folder"
+        )
 
 
 def is_video_name(name: str) -> bool:

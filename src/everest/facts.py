@@ -4,7 +4,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -34,12 +34,18 @@ class Facts:
     passing: bool = False  # bad by circumstance (killed, too slow, no permission): look again
 
 
+def at_rate(facts: Facts, fps: float) -> Facts:
+    """The facts with another rate, as a list gives it to a folder of frames."""
+    return facts if fps == facts.fps else replace(facts, fps=fps, seconds=facts.frames / fps)
+
+
 @dataclass(frozen=True, slots=True)
 class Stamp:
     """What tells one state of a file from another."""
 
     size: int  # bytes
     mtime_ns: int
+    files: int = 0  # pictures of a folder of frames; 0: one file
 
 
 def cache_folder() -> Path:
@@ -62,7 +68,8 @@ class Memory:
     def __init__(self, folder: Path | None = None) -> None:
         self.path = (folder or cache_folder()) / "facts.sqlite"
         self.trouble: str | None = None
-        self.reader = f"av {version('av')}"  # another decoder may read what this one cannot
+        # Another decoder may read what this one cannot.
+        self.readers = f"av {version('av')}", f"pillow {version('pillow')}"
         self.waiting: list[tuple[object, ...]] = []
         self.stored = time.monotonic()
         self.connection: sqlite3.Connection | None = None
@@ -88,18 +95,23 @@ class Memory:
                 frames, fps, seconds, width, height, bad, passing = row[5:]
                 numbers = (frames, fps, seconds, width, height)
                 facts = Facts(*numbers, bad, scanned=bool(row[4]), passing=bool(passing))
-                same = stamps[path] == Stamp(row[1], row[2]) and row[3] == self.reader
+                stamp = stamps[path]
+                same = row[1:4] == (stamp.size, stamp.mtime_ns, self._reader(stamp))
                 if same and (not scanned or (facts.scanned and not facts.passing)):
                     found[path] = facts
         return found
 
     def put(self, path: str, stamp: Stamp, facts: Facts) -> None:
         """Remembers facts; they reach the disk together with others, or on close."""
-        state = (os.fsencode(path), stamp.size, stamp.mtime_ns, self.reader, facts.scanned)
+        state = (os.fsencode(path), stamp.size, stamp.mtime_ns, self._reader(stamp), facts.scanned)
         numbers = (facts.frames, facts.fps, facts.seconds, facts.width, facts.height)
         self.waiting.append((*state, *numbers, facts.bad, facts.passing))
         if len(self.waiting) >= TOGETHER or time.monotonic() - self.stored > SELDOM:
             self._store()
+
+    def _reader(self, stamp: Stamp) -> str:
+        video, pictures = self.readers
+        return f"{pictures}, {stamp.files} files" if stamp.files else video
 
     def close(self) -> None:
         self._store()

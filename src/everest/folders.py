@@ -1,7 +1,7 @@
 """This file decides what a folder holds: videos alone, split folders, class folders, lists."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from everest.entries import (
     EXAMPLE,
@@ -13,101 +13,107 @@ from everest.entries import (
     SourceError,
     Wanted,
     counted,
-    is_video_name,
     listed,
+    refuse_archive,
     shown,
 )
+from everest.folder_rows import FolderRows, Part
+from everest.frame_folders import PICTURE, NotFrames, frames_of
 from everest.lists import read_list
+from everest.metadata import merge, metadata_of, read_metadata
+from everest.walking import Below, look_below
 
 
-def walk(root: str) -> Iterator[str]:
-    """Every file below a folder, relative, hidden ones left out; a folder is entered once."""
-    seen: set[tuple[int, int]] = set()
-    waiting = [""]
-    while waiting:
-        relative = waiting.pop()
-        folder = os.path.join(root, relative)
-        try:
-            status = os.stat(folder)
-            with os.scandir(folder) as found:
-                children = sorted(found, key=lambda child: child.name)
-        except OSError as error:
-            if relative:
-                continue
-            raise SourceError(f"{shown(root)}: cannot be listed: {error.strerror}") from error
-        # Links may lead back up: a folder is known by its device and number, not by its path.
-        if (status.st_dev, status.st_ino) in seen:
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders = []
-        for child in children:
-            if child.name.startswith(".") or child.name == "__MACOSX":
-                continue
-            path = os.path.join(relative, child.name)
-            # A link to itself is an error to DirEntry.is_dir, and no folder to os.path.isdir.
-            if os.path.isdir(child.path) if child.is_symlink() else child.is_dir():
-                folders.append(path)
-            else:
-                yield path
-        waiting.extend(reversed(folders))
-
-
-def videos_below(root: str) -> list[str]:
-    """Sorted relative paths of the videos below a folder; SourceError where there is none."""
-    others: list[str] = []
-    videos: list[str] = []
-    for path in walk(root):
-        (videos if is_video_name(path) else others).append(path)
-    if not videos:
-        inside = f"{counted(len(others), 'file')}: {listed(others, 3)}" if others else "empty"
-        raise SourceError(
-            f"{shown(root)}: no video in this folder ({inside}); looked for"
-            f" {' '.join(sorted(VIDEO_EXTENSIONS))}; {EXAMPLE}"
-        )
-    return sorted(videos)
+def told_videos(below: Below) -> str:
+    """`12 videos, 5 of them folders of frames`."""
+    told = counted(len(below.videos), "video")
+    if below.frames:
+        what = "a folder of frames" if len(below.videos) == 1 else "folders of frames"
+        some = "all" if len(below.frames) == len(below.videos) else f"{len(below.frames):,}"
+        told += f", {what}" if len(below.videos) == 1 else f", {some} of them {what}"
+    return told
 
 
 def read_folder(source: str, wanted: Wanted) -> Listing:
     """A folder: split folders and class folders where labels are asked for, else all its videos."""
-    root = os.path.abspath(source)
+    root, name = os.path.abspath(source), shown(source)
     lists = _split_lists(root)
+    below = look_below(root)
     # Without labels asked for, lists beside videos may be about anything.
-    if lists and (wanted.labelled is not False or not any(map(is_video_name, walk(root)))):
+    if lists and (wanted.labelled is not False or not below.videos):
         return _read_split_lists(source, lists, wanted)
-    metadata = _metadata(root)
-    if metadata and wanted.labelled is not False:
-        return read_list(metadata, wanted)
+    metadata = metadata_of(root, below) if wanted.labelled is not False else []
+    if metadata:
+        return read_metadata(root, metadata, below, wanted, _splits_of)
     if wanted.group is not None:
         raise SourceError(
-            f"--group {shown(wanted.group)}: {shown(source)} is a folder; a group is a column of a"
+            f"--group {shown(wanted.group)}: {name} is a folder; a group is a column of a"
             " CSV: path,label,group"
         )
-    paths = videos_below(root)
-    name = shown(source)
-    reading = [f"{name}: {counted(len(paths), 'video')}"]
+    _refuse_empty(root, name, below)
+    listing = Listing([], (), [f"{name}: {told_videos(below)}"])
+    if below.twins:
+        listing.reading.append(
+            f"{name}: {counted(len(below.twins), 'folder')} of frames left out, beside the video"
+            f" they are of: {listed(below.twins, 3)}"
+        )
     spare = [file for file in ("labels.csv", "annotations.csv") if _is_file(root, file)]
     if spare and wanted.labelled is not False:
-        reading.append(f"{name}: {spare[0]} in it is not read; give that file itself to use it")
+        told = f"{spare[0]} in it is not read; give that file itself to use it"
+        listing.reading.append(f"{name}: {told}")
+    folders = FolderRows(source)
+    for path in below.videos:
+        entry = Entry(os.path.normpath(os.path.join(root, path)), source=source)
+        if path in below.frames:
+            folders.fill(entry, wanted.frame_rate, Part())
+        listing.entries.append(entry)
+    _take_folders(name, below.videos, listing, wanted)
+    listing.reading.extend(folders.told())
+    return listing
+
+
+def _refuse_empty(root: str, name: str, below: Below) -> None:
+    if below.videos:
+        return
+    refuse_archive(next(iter(below.others), ""))
+    others = f"{counted(len(below.others), 'file')}: {listed(below.others, 3)}"
+    picture = next(filter(PICTURE.search, below.others), None)
+    if picture is not None:
+        others += f"; {_why_no_frames(os.path.join(root, os.path.dirname(picture)))}"
+    raise SourceError(
+        f"{name}: no video in this folder ({others if below.others else 'empty'}); looked for"
+        f" {' '.join(sorted(VIDEO_EXTENSIONS))}, and folders of numbered pictures; {EXAMPLE}"
+    )
+
+
+def _why_no_frames(folder: str) -> str:
+    try:
+        frames_of(folder)
+    except (NotFrames, OSError) as error:
+        return shown(str(error))
+    return "pictures among other files, or one alone, are a video only where a list names them"
+
+
+def _take_folders(name: str, paths: Sequence[str], listing: Listing, wanted: Wanted) -> None:
+    """Takes splits and labels from the folders that the entries, of these paths, lie in."""
+    entries, reading = listing.entries, listing.reading
     inner, parts = _descend(paths)
     splits = _split_folders(parts)
     if splits:
         found = ", ".join(f"{part}/ is {split}" for part, split in sorted(splits.items()))
         reading.append(f"{name}: split folders: {found}")
-    entries = []
-    for path in paths:
+    for path, entry in zip(paths, entries, strict=True):
         steps = path.split("/")[len(inner) :]
-        entry = Entry(os.path.join(root, path), split=splits.get(steps[0]), source=source)
+        entry.split = splits.get(steps[0])
         classed = steps[1:] if entry.split else [] if splits else steps
         if len(classed) > 1:
             entry.labels = (classed[0],)
-        entries.append(entry)
-    listing = Listing(entries, (), reading)
     loose = [path for path, entry in zip(paths, entries, strict=True) if not entry.labels]
     kinds = len({entry.labels for entry in entries})
     if wanted.labelled is False or (wanted.labelled is None and (loose or kinds < 2)):
         for entry in entries:
             entry.labels = ()
-        return listing
+        return
     _check_classes(name, loose, entries, wanted)
     if loose:
         outside = f"{counted(len(loose), 'video')} outside the class folders left out"
@@ -116,7 +122,13 @@ def read_folder(source: str, wanted: Wanted) -> Listing:
     below = f" in {shown('/'.join(inner))}/" if inner else ""
     reading.append(f"{name}: the folders{below} are classes")
     listing.columns = wanted.label or ("label",)
-    return listing
+
+
+def _splits_of(paths: Sequence[str]) -> list[str | None]:
+    """The split of each path by the split folder it lies in."""
+    inner, parts = _descend(paths)
+    splits = _split_folders(parts)
+    return [splits.get(path.split("/")[len(inner)]) for path in paths]
 
 
 def _split_folders(parts: Sequence[str]) -> dict[str, str]:
@@ -140,17 +152,6 @@ def _check_classes(
             f"{name}: a folder gives one label, its class folders; --label {','.join(wanted.label)}"
             " needs a CSV with these columns"
         )
-
-
-def _metadata(root: str) -> str | None:
-    """The `metadata.csv` or `.jsonl` that Hugging Face keeps beside a folder's videos."""
-    for name in ("metadata.csv", "metadata.jsonl"):
-        path = os.path.join(root, name)
-        if os.path.isfile(path):
-            with open(path, "rb") as file:
-                if b"file_name" in file.readline():
-                    return path
-    return None
 
 
 def _is_file(root: str, name: str) -> bool:
@@ -181,17 +182,10 @@ def _split_lists(root: str) -> dict[str, str]:
 
 
 def _read_split_lists(source: str, lists: dict[str, str], wanted: Wanted) -> Listing:
-    merged = Listing([], (), [])
+    listings = []
     for name, split in lists.items():
         listing = read_list(os.path.join(source, name), wanted)
         for entry in listing.entries:
             entry.split = entry.split or split
-        if merged.columns and listing.columns and merged.columns != listing.columns:
-            raise SourceError(
-                f"{shown(source)}: {shown(name)} has the label columns {listed(listing.columns)},"
-                f" the lists before it {listed(merged.columns)}; name them with --label"
-            )
-        merged.columns = merged.columns or listing.columns
-        merged.entries.extend(listing.entries)
-        merged.reading.extend(listing.reading)
-    return merged
+        listings.append(listing)
+    return merge(listings, source)

@@ -12,6 +12,8 @@ LABEL = "label labels class category class_name label_name target action"
 SPLIT = "split subset partition"
 START = "start start_seconds start_sec start_time start_timestamp time_start"
 END = "end end_seconds end_sec end_time end_timestamp time_end stop stop_timestamp"
+INTEGER = re.compile(r"-?\d+")
+FPS = "fps frame_rate framerate"  # of folders of frames; a file knows its own
 DELIMITERS = ("\t", "::", ";", ",", "|", " ")
 
 
@@ -25,6 +27,7 @@ class Columns:
     start: int | None
     end: int | None
     group: int | None
+    fps: int | None = None
 
 
 def header_of(source: str, sample: Sequence[str]) -> str | None:
@@ -34,7 +37,9 @@ def header_of(source: str, sample: Sequence[str]) -> str | None:
     """
     splits = {mark: _fields(sample[0], mark) for mark in DELIMITERS}
     for delimiter, fields in splits.items():
-        if _find_path(fields) is not None and not any(is_video_name(name) for name in fields):
+        # A folder of frames may be called `video`, and its line ends in numbers.
+        is_row = any(is_video_name(name) or INTEGER.fullmatch(name) for name in fields)
+        if _find_path(fields) is not None and not is_row:
             return delimiter
     if _names_file(sample[0]):
         return None
@@ -43,7 +48,7 @@ def header_of(source: str, sample: Sequence[str]) -> str | None:
         DELIMITERS, key=lambda mark: (mark != " " and len(splits[mark]) > 1, len(splits[mark]))
     )
     fields = splits[delimiter]
-    if any(re.fullmatch(r"-?\d+", name) for name in fields):
+    if any(map(INTEGER.fullmatch, fields)):
         return None
     named = len(fields) > 1 and _find(fields, LABEL) is not None
     files = sum(map(_names_file, sample[1:]))
@@ -96,14 +101,14 @@ def columns_of(source: str, header: list[str], wanted: Wanted) -> tuple[Columns,
             f"{shown(source)}: no column 'path'; the columns there are"
             f" {listed(header, 20)}{_rename(header)}"
         )
-    split, start, end = (_find(header, names) for names in (SPLIT, START, END))
+    split, start, end, fps = (_find(header, names) for names in (SPLIT, START, END, FPS))
     group = _find(header, "group")
     if wanted.group is not None:
         group = _named(source, header, wanted.group, "--group")
-    taken = {path, split, start, end, group}
+    taken = {path, split, start, end, group, fps}
     if wanted.label:
         chosen = tuple(_named(source, header, name, "--label") for name in wanted.label)
-        return Columns(path, chosen, split, start, end, group), wanted.label
+        return Columns(path, chosen, split, start, end, group, fps), wanted.label
     label = _find(header, LABEL)
     if label in taken:
         label = None
@@ -118,7 +123,8 @@ def columns_of(source: str, header: list[str], wanted: Wanted) -> tuple[Columns,
             f"{nearest('label', spare)}{example}"
         )
     chosen = () if label is None else (label,)
-    return Columns(path, chosen, split, start, end, group), ("label",) if chosen else ()
+    columns = Columns(path, chosen, split, start, end, group, fps)
+    return columns, ("label",) if chosen else ()
 
 
 def _named(source: str, header: Sequence[str], name: str, flag: str) -> int:

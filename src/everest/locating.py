@@ -6,24 +6,28 @@ from collections.abc import Sequence
 
 from everest.entries import is_video_name
 
+USUAL = ("videos", "rawframes", "frames")  # folders that lists leave out
+NEIGHBOURS = 200  # of a list, looked into where nothing is found elsewhere
 MANY = 20_000  # folders; a list that names more is asked file by file, its folders are small
 
 
 class Locator:
     """Finds the files of one list; folders are listed once, since a million questions are slow.
 
-    The first rows decide below which folder the list's relative paths lie (the working folder, that
-    of the list, the one above it, or `videos` in these), so that a file of the same name elsewhere
-    does not win for single rows; what is not found there is looked for in the others. Absolute
-    paths of another machine are found where their ends lie beside the list.
+    The first rows decide below which folder the list's relative paths lie: the working folder, that
+    of the list, the one above it, `videos`, `rawframes` or `frames` in these, or the one folder
+    beside the list that has most files. So a file of the same name elsewhere does not win for
+    single rows; what is not found there is looked for in the others. Absolute paths of another
+    machine are found where their ends lie beside the list.
     """
 
     def __init__(self, list_path: str, sample: Sequence[str]) -> None:
         here = os.path.dirname(os.path.abspath(list_path))
         above = os.path.dirname(here)
-        videos = [os.path.join(here, "videos"), os.path.join(above, "videos")]
-        self.bases = list(dict.fromkeys([os.getcwd(), here, above, *videos]))
+        inner = [os.path.join(base, name) for name in USUAL for base in (here, above)]
+        self.bases = list(dict.fromkeys([os.getcwd(), here, above, *inner]))
         self.listings: dict[str, frozenset[str]] = {}
+        self.folders: set[str] = set()  # those that are called like a video, such as a.mp4/
         self.stems: dict[str, dict[str, str]] = {}
         self.places: dict[str, list[tuple[str, frozenset[str]]]] = {}
         self.moved = ("", "")  # an old start of absolute paths, and what stands there now
@@ -31,6 +35,7 @@ class Locator:
         best = hits.index(max(hits)) if any(hits) else self.bases.index(here)
         self.bases.insert(0, self.bases.pop(best))
         if not any(hits):
+            self._step_into(here, sample)
             moves = (self._move(path, (here, above)) for path in sample if os.path.isabs(path))
             self.moved = next((move for move in moves if move[0]), self.moved)
 
@@ -46,6 +51,12 @@ class Locator:
             if name in names:
                 return folder + name
         return self._search(written, bool(places))
+
+    def is_folder(self, path: str) -> bool:
+        """Whether what `find` gave is a folder."""
+        if is_video_name(path):  # the listing told: a million questions are slow
+            return path in self.folders
+        return os.path.isdir(path)
 
     def absolute(self, written: str) -> str:
         """The path a row would have if the file were there."""
@@ -101,10 +112,16 @@ class Locator:
     def _listing(self, folder: str) -> frozenset[str]:
         names = self.listings.get(folder)
         if names is None:
+            found = []
             try:
-                names = frozenset(os.listdir(folder))
+                with os.scandir(folder) as children:
+                    for child in children:
+                        found.append(child.name)
+                        if is_video_name(child.name) and child.is_dir():
+                            self.folders.add(os.path.join(folder, child.name))
             except (OSError, ValueError):
-                names = frozenset()
+                pass
+            names = frozenset(found)
             self.listings[folder] = names
         return names
 
@@ -115,6 +132,17 @@ class Locator:
             videos.sort(key=lambda video: video.lower().endswith(".mp4"))
             self.stems[folder] = {os.path.splitext(video)[0]: video for video in videos}
         return self.stems[folder]
+
+    def _step_into(self, here: str, sample: Sequence[str]) -> None:
+        """The list may name files below a folder beside it whose name it leaves out."""
+        inner = [
+            path
+            for name in sorted(self._listing(here))[:NEIGHBOURS]
+            if name[0] != "." and os.path.isdir(path := os.path.join(here, name))
+        ]
+        hits = [sum(self._below(base, name) is not None for name in sample) for base in inner]
+        if max(hits, default=0) > len(sample) / 2:
+            self.bases.insert(0, inner[hits.index(max(hits))])
 
     def _move(self, written: str, bases: Sequence[str]) -> tuple[str, str]:
         """An absolute path of another machine: the longest end of it that exists here."""

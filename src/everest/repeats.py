@@ -2,24 +2,31 @@
 
 from collections.abc import Sequence
 
-from everest.entries import FRAMES, MISSING, Entry, Listing, SourceError, counted, lines_of, shown
+from everest.entries import MISSING, Entry, Listing, SourceError, counted, lines_of, shown
+
+REASONS = 5  # told of what is wrong with rows
 
 
 def without_repeats(listings: Sequence[Listing], *, compare_labels: bool) -> list[str]:
     """Takes rows out that say again what an earlier one said; returns the sentence about them.
 
-    Raises SourceError where one span of one file stands under two labels.
+    A published set keeps its own rows, however often it names a span. Raises SourceError where one
+    span of one file stands under two labels.
     """
     first: dict[object, Entry] = {}
     others: set[tuple[object, str | None]] = set()  # rows of a span that is in several splits
     repeats: list[Entry] = []
+    brought: dict[int, Listing] = {}  # by identity of a published set's entry
     for listing in listings:
         kept = []
         for entry in listing.entries:
             whole = entry.start is None and entry.end is None
             span = entry.path if whole else (entry.path, entry.start, entry.end)
             earlier = first.setdefault(span, entry)
-            if earlier is not entry:
+            if listing.official is not None:
+                brought[id(entry)] = listing
+            own = listing.official is not None and brought.get(id(earlier)) is listing
+            if earlier is not entry and not own:
                 labelled = compare_labels and earlier.labels and entry.labels
                 if labelled and earlier.labels != entry.labels:
                     raise _two_labels(earlier, entry, whole)
@@ -47,9 +54,12 @@ def _two_labels(earlier: Entry, later: Entry, whole: bool) -> SourceError:
 def tell_unusable(entries: Sequence[Entry]) -> list[str]:
     """Sentences about rows whose file is not there, or is none."""
     told = []
-    for reason, what in ((MISSING, "cannot be found"), (FRAMES, f"cannot be used: {FRAMES}")):
-        rows = [entry for entry in entries if entry.bad == reason]
-        if rows:
-            files = counted(len(rows), "row names a file", "rows name files")
-            told.append(f"{files} that {what} ({lines_of(rows)}, as {shown(rows[0].path)})")
+    bad: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry.bad is not None:
+            bad.setdefault(entry.bad, []).append(entry)
+    for reason, rows in list(bad.items())[:REASONS]:
+        what = "cannot be found" if reason == MISSING else f"cannot be used: {shown(reason)}"
+        files = counted(len(rows), "row names a file", "rows name files")
+        told.append(f"{files} that {what} ({lines_of(rows)}, as {shown(rows[0].path)})")
     return told

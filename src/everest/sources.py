@@ -3,12 +3,12 @@
 import os
 import re
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from everest.datasets import SETS, check_fold
 from everest.entries import (
     EXAMPLE,
     LIST_EXTENSIONS,
-    Entry,
     Listing,
     SourceError,
     Wanted,
@@ -16,12 +16,15 @@ from everest.entries import (
     is_video_name,
     listed,
     nearest,
+    refuse_archive,
     shown,
 )
-from everest.folders import read_folder, walk
+from everest.folder_rows import FolderRows
+from everest.folders import read_folder, told_videos
 from everest.lists import looks_like_text, read_list
+from everest.walking import look_below
 
-READERS: dict[str, Callable[[str, Wanted], Listing]] = {}  # `prefix:DIR` of the official sets
+READERS = dict(SETS)  # `prefix:DIR` of the official sets
 
 
 def read_sources(sources: Sequence[str], wanted: Wanted) -> list[Listing]:
@@ -37,6 +40,7 @@ def read_sources(sources: Sequence[str], wanted: Wanted) -> list[Listing]:
     files = []
     for source in map(os.path.expanduser, sources):
         kind = kind_of(source)
+        check_fold(source, source.partition(":")[0] if kind == "set" else None, wanted.fold)
         if kind == "video":
             files.append(os.path.abspath(source))
         elif kind == "set":
@@ -60,6 +64,7 @@ def kind_of(source: str) -> str:
         raise SourceError(f"{shown(source)!r}: a path cannot hold a NUL character; {EXAMPLE}")
     if os.path.isdir(source):
         return "folder"
+    refuse_archive(source)
     if os.path.exists(source):
         if not stat.S_ISREG(os.stat(source).st_mode):
             raise SourceError(f"{shown(source)}: neither a regular file nor a folder; {EXAMPLE}")
@@ -67,16 +72,16 @@ def kind_of(source: str) -> str:
             return "video"
         is_list = os.path.splitext(source)[1].lower() in LIST_EXTENSIONS
         return "list" if is_list or looks_like_text(source) else "video"
-    prefix = re.match(r"([A-Za-z][A-Za-z0-9]+):(?!//)", source)
+    prefix = re.match(r"([A-Za-z][A-Za-z0-9-]+):(?!//)", source)
     if prefix and prefix[1] in READERS:
         return "set"
     if re.match(r"[A-Za-z][A-Za-z0-9]+://", source):
         raise SourceError(f"{shown(source)}: an address is not read; download the videos first")
     if prefix:
-        known = listed(sorted(READERS)) or "none in this version"
+        known = listed((f"{name}:" for name in sorted(READERS)), len(READERS))
         raise SourceError(
-            f"{shown(source)}: '{prefix[1]}:' is not a known data set (known: {known}) and there"
-            f" is no such file; {EXAMPLE}"
+            f"{shown(source)}: '{prefix[1]}:' is not a known data set (known: {known}"
+            f"{nearest(prefix[1], READERS)}) and there is no such file; {EXAMPLE}"
         )
     if any(letter in source for letter in "*?["):
         return "glob"
@@ -102,13 +107,14 @@ def read_glob(pattern: str, wanted: Wanted) -> Listing:
     if not os.path.isdir(root):
         raise SourceError(f"{shown(pattern)}: no folder {shown(root)}{_looked(root)}; {EXAMPLE}")
     matches = re.compile(_expression(steps[fixed:])).match
-    met = [path for path in walk(root) if matches(path)]
-    files = [os.path.abspath(os.path.join(root, path)) for path in met if is_video_name(path)]
+    below = look_below(root, matches)
+    files = [os.path.abspath(os.path.join(root, path)) for path in below.videos]
     if not files:
-        inside = f" among the {counted(len(met), 'file')} it matches" if met else ""
+        met = len(below.others)
+        inside = f" among the {counted(met, 'file')} it matches" if met else ""
         raise SourceError(f"{shown(pattern)}: no video matches{inside}; {EXAMPLE}")
     name = shown(pattern)
-    return _given(sorted(files), name, f"{name}: {counted(len(files), 'video')}", wanted)
+    return _given(sorted(files), name, f"{name}: {told_videos(below)}", wanted)
 
 
 def _expression(steps: Sequence[str]) -> str:
@@ -136,8 +142,9 @@ def _given(files: Sequence[str], name: str, told: str, wanted: Wanted) -> Listin
             f"--group {shown(wanted.group)}: {name} has no columns; a group is a column of a CSV:"
             " path,label,group"
         )
-    entries = [Entry(path, source=name) for path in files]
-    reading = [told]
+    folders = FolderRows(name)
+    entries = [folders.entry(path, wanted.frame_rate) for path in files]
+    reading = [told, *folders.told()]
     if not wanted.labelled:
         return Listing(entries, (), reading)
     for entry in entries:

@@ -4,12 +4,10 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 
 from everest.entries import (
-    FRAMES,
     MISSING,
     SPLIT_NAMES,
     Entry,
@@ -17,14 +15,16 @@ from everest.entries import (
     SourceError,
     Wanted,
     counted,
-    is_video_name,
     listed,
     shown,
 )
+from everest.folder_rows import FolderRows, Part, first_rows
+from everest.frame_lists import is_frame_list, read_frame_list
 from everest.headers import Columns, columns_of
 from everest.locating import Locator
 
 SAMPLE = 100  # rows that decide where the files lie
+MAX_FPS = 1e5
 UNIT = "\x1f"  # stands for `::` while the csv module, which wants one letter, reads
 
 
@@ -57,7 +57,10 @@ def read_table(source: str, text: str, delimiter: str, wanted: Wanted) -> Listin
         except csv.Error as error:
             raise _not_csv(source, line, error) from error
 
-    return _read_rows(source, [name.strip() for name in header], rows(), delimiter, wanted)
+    header = [name.strip() for name in header]
+    if is_frame_list(header):
+        return read_frame_list(source, header, rows(), wanted)
+    return read_rows(source, header, rows(), delimiter, wanted)
 
 
 def _not_csv(source: str, line: int, error: csv.Error) -> SourceError:
@@ -83,20 +86,25 @@ def read_json_lines(source: str, text: str, wanted: Wanted) -> Listing:
         names.update(dict.fromkeys(row))
         objects.append((line, row))
     header = list(names)
-    rows = (
-        (line, ["" if row.get(name) is None else str(row[name]) for name in header])
-        for line, row in objects
-    )
-    return _read_rows(source, header, rows, ",", wanted)
+    rows = ((line, [cell_of(row.get(name)) for name in header]) for line, row in objects)
+    return read_rows(source, header, rows, ",", wanted)
 
 
-def _read_rows(
+def cell_of(value: object) -> str:
+    """A value of a typed table as the text that a CSV would have."""
+    if isinstance(value, list | tuple):
+        return ";".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def read_rows(
     source: str,
     header: list[str],
     rows: Iterable[tuple[int, list[str]]],
     delimiter: str,
     wanted: Wanted,
 ) -> Listing:
+    """The listing of numbered rows below a header; SourceError names the line that does not fit."""
     columns, labels = columns_of(source, header, wanted)
     rows = iter(rows)
     first = list(islice(rows, SAMPLE))
@@ -105,10 +113,11 @@ def _read_rows(
     where, width = columns.path, len(header)
     locator = Locator(source, [row[where] for _, row in first if len(row) > where])
     entries: list[Entry] = []
-    folders: dict[str, str | None] = {}
+    folders = FolderRows(source)
     splits: dict[str, str | None] = {"": None}
     named: dict[tuple[str, ...], tuple[str | None, ...]] = {}
     path: str | None = None
+    folder = False
     written = ""
     for line, row in chain(first, rows):
         if len(row) != width:
@@ -119,12 +128,9 @@ def _read_rows(
                 raise SourceError(f"{shown(source)}: line {line} has no path")
             path = locator.find(written)
             bad = None if path is not None else MISSING
+            folder = path is not None and locator.is_folder(path)
             if path is None:
                 path = locator.absolute(written)
-            elif not is_video_name(path):
-                if path not in folders:
-                    folders[path] = FRAMES if os.path.isdir(path) else None
-                bad = folders[path]
         raw = tuple([row[index] for index in columns.labels])
         if raw not in named:
             named[raw] = tuple(value.strip() or None for value in raw)
@@ -145,8 +151,12 @@ def _read_rows(
                 )
         if columns.group is not None:
             entry.group = row[columns.group].strip() or None
+        if folder:
+            value = "" if columns.fps is None else row[columns.fps]
+            folders.fill(entry, _rate(source, line, value) or wanted.frame_rate, Part())
         entries.append(entry)
-    return Listing(entries, labels, _reading(source, header, columns, entries))
+    told = _reading(source, header, columns, entries)
+    return Listing(entries, labels, told + folders.told() + first_rows(entries))
 
 
 def _reading(
@@ -155,17 +165,17 @@ def _reading(
     parts = [f"path '{shown(header[columns.path])}'"]
     if columns.labels:
         parts.append(f"label '{listed((header[index] for index in columns.labels), 20)}'")
-    for name in ("split", "start", "end", "group"):
+    for name in ("split", "start", "end", "group", "fps"):
         index = getattr(columns, name)
         if index is not None:
             parts.append(f"{name} '{shown(header[index])}'")
     used = {columns.path, *columns.labels, columns.split, columns.start, columns.end, columns.group}
+    used.add(columns.fps)
     spare = [name for index, name in enumerate(header) if index not in used]
     unused = f"; not used: {listed(spare)}" if spare else ""
     if spare and not columns.labels:
         unused += " (--label chooses labels among them)"
-    what = f"{shown(source)}: {counted(len(entries), 'row')}; columns: {', '.join(parts)}{unused}"
-    return [what, f"{shown(source)}: line {entries[0].line} is {shown(entries[0].path)}"]
+    return [f"{shown(source)}: {counted(len(entries), 'row')}; columns: {', '.join(parts)}{unused}"]
 
 
 def _mend(
@@ -220,3 +230,19 @@ def _seconds(source: str, line: int, text: str) -> float | None:
             " hours:minutes:seconds"
         )
     return total
+
+
+def _rate(source: str, line: int, text: str) -> float | None:
+    """Frames a second; None of an empty field."""
+    if not text or text.isspace():
+        return None
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not (math.isfinite(rate) and 0 < rate <= MAX_FPS):
+        raise SourceError(
+            f"{shown(source)}: line {line} has the rate '{shown(text)}'; expected frames a second,"
+            " such as 25"
+        )
+    return rate

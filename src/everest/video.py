@@ -1,4 +1,7 @@
-"""This file decides which packets of a video are decoded to get the frames that are wanted."""
+"""This file decides which packets of a video are decoded to get the frames that are wanted.
+
+A folder is read as frames that are pictures (stills.py).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from everest import stills
 from everest.decoder import Source, VideoError
 from everest.packets import Table, VideoInfo, memory, read_table
 from everest.pictures import Converter
@@ -34,6 +38,8 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
 
     Raises VideoError if the file is no video, or its first frame cannot be decoded.
     """
+    if os.path.isdir(path):
+        return stills.probe(path)
     with Source(path) as source:
         return read_table(source, nothing).info
 
@@ -43,6 +49,8 @@ def scan(path: str | os.PathLike[str], alive: Callable[[], None] = nothing) -> V
 
     Raises VideoError if the file is no video or one of its frames cannot be decoded.
     """
+    if os.path.isdir(path):
+        return stills.scan(path, alive)
     with Source(path) as source:
         table = read_table(source, alive)
         frames = 0
@@ -76,6 +84,8 @@ def read(
     places = np.asarray(indices, dtype=np.int64)
     if places.ndim != 1 or places.size == 0 or places.min() < 0:
         raise ValueError(f"{path}: indices {indices}: must be one or more numbers, none negative")
+    if os.path.isdir(path):
+        return stills.read(path, places, short_side=short_side, alive=alive)
     wanted, slots = np.unique(places, return_inverse=True)
     pictures = None
     met = 0
@@ -105,6 +115,9 @@ def stream(
     Seconds count from the first frame. One frame is kept in memory at a time.
     Raises VideoError as `read` does.
     """
+    if os.path.isdir(path):
+        yield from stills.stream(path, short_side=short_side, start=start, end=end)
+        return
     with Source(path) as source:
         table = read_table(source, nothing)
         if table.steady:
