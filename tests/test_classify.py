@@ -1,4 +1,4 @@
-"""The classifier: selection in training and evaluation, norms of the features, heads."""
+"""The classifier: selection in training and evaluation, norms of the features, label columns."""
 
 import math
 
@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from everest.classify import ClipStandardize, SingleLabel, VideoClassifier
+from everest.classify import ClipStandardize, VideoClassifier
 from everest.clips import Clips
+from everest.heads import SingleLabel
 from everest.selection import AllTokens, Look, ReRo, Selection, Selector
-from fairness import equally_often
-from textures import generator, keys_of, noisy_clips, small_vit
+from textures import generator, noisy_clips, small_vit
 
 
 def features_of(count: int, width: int = 6, seed: int = 0) -> Tensor:
@@ -83,59 +83,6 @@ def test_one_clip_or_none_leaves_the_running_figures_alone(weight: list[float]) 
     assert torch.equal(layer.variance, torch.ones(6))
 
 
-# Heads
-
-
-def test_smoothing_is_in_training_alone() -> None:
-    head = SingleLabel(6, 4, smoothing=0.2)
-    logits, labels = features_of(3, 4), torch.tensor([0, 3, 1])
-    chances = logits.log_softmax(dim=1)
-    plain = -chances[torch.arange(3), labels]
-    torch.testing.assert_close(head.eval().loss(logits, labels), plain)
-    smoothed = 0.8 * plain - 0.2 * chances.mean(dim=1)
-    torch.testing.assert_close(head.train().loss(logits, labels), smoothed)
-
-
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_a_missing_label_counts_nothing(smoothing: float) -> None:
-    head = SingleLabel(6, 4, smoothing=smoothing)
-    features = features_of(3).requires_grad_()
-    loss = head.loss(head(features, keys_of(3)), torch.tensor([2, -1, 0]))
-    assert loss.shape == (3,)
-    assert loss[1] == 0 and loss[0] > 0 and loss[2] > 0
-    loss.sum().backward()
-    assert features.grad is not None
-    assert not features.grad[1].any() and features.grad[0].any()
-
-
-def test_dropout_drops_its_share_and_scales_the_rest_up() -> None:
-    head = SingleLabel(500, 500, dropout=0.3).train()
-    with torch.no_grad():
-        head.linear.weight.copy_(torch.eye(500))
-        head.linear.bias.zero_()
-    out = head(torch.ones(20, 500), keys_of(20))
-    kept = out > 0
-    torch.testing.assert_close(out[kept], torch.full_like(out[kept], 1 / 0.7))
-    assert equally_often(kept.sum().numpy(), 20 * 500, 0.7)
-    assert torch.equal(head.eval()(torch.ones(2, 500), keys_of(2)), torch.ones(2, 500))
-
-
-def test_dropout_is_the_same_for_any_split_of_the_batch() -> None:
-    head, features, key = SingleLabel(6, 4, dropout=0.5).train(), features_of(6), keys_of(6)
-    parts = [head(features[at : at + 3], key[at : at + 3]) for at in (0, 3)]
-    torch.testing.assert_close(head(features, key), torch.cat(parts))
-    assert not torch.equal(head(features, key), head(features, key + 1))
-
-
-@pytest.mark.parametrize("scale", [1.0, 0.001])
-def test_a_head_starts_with_small_logits(scale: float) -> None:
-    torch.manual_seed(0)
-    head = SingleLabel(400, 50)
-    head.start(scale)
-    assert head.linear.weight.std().item() == pytest.approx(0.02 * scale, rel=0.1)
-    assert not head.linear.bias.any()
-
-
 # The classifier
 
 
@@ -169,9 +116,10 @@ def test_tokens_are_selected_in_evaluation_too(training: bool) -> None:
 def test_evaluation_gives_scores_and_training_does_not() -> None:
     clips = labelled()
     model = classifier(ReRo(0.5, None))
-    assert set(model.train()(clips)) == {"visible", "features", "logits.label", "loss"}
+    both = {"visible", "features", "logits.label", "loss", "loss.label"}
+    assert set(model.train()(clips)) == both
     out = model.eval()(clips)
-    assert set(out) == {"visible", "features", "logits.label", "loss", "scores"}
+    assert set(out) == both | {"scores"}
     assert out["scores"].shape == (4, 4, 2, 3)
 
 
@@ -199,6 +147,27 @@ def test_losses_of_label_columns_add_up_and_a_missing_one_adds_nothing() -> None
     }
     torch.testing.assert_close(out["loss"], parts["verb"] + parts["noun"])
     assert out["loss"][1] == parts["verb"][1]
+    for column, part in parts.items():
+        torch.testing.assert_close(out[f"loss.{column}"], part)
+
+
+def test_what_a_clip_counts_is_known_without_reading_it() -> None:
+    heads = {"verb": SingleLabel(24, 3), "noun": SingleLabel(24, 5)}
+    labels = {"verb": torch.tensor([0, 2, 1]), "noun": torch.tensor([4, -1, 0])}
+    clips = noisy_clips()._replace(labels=labels, weight=torch.tensor([1.0, 1.0, 0.0]))
+    counts = classifier(heads=heads).counts(clips)
+    assert {name: count.tolist() for name, count in counts.items()} == {
+        "loss.verb": [1, 1, 0],
+        "loss.noun": [1, 0, 0],
+    }
+
+
+def test_without_a_head_norm_the_head_reads_the_features_themselves() -> None:
+    torch.manual_seed(2)
+    head = SingleLabel(24, 3)
+    model = VideoClassifier(small_vit(norm=False), {"label": head}, head_norm="none").eval()
+    out = model(labelled())
+    torch.testing.assert_close(out["logits.label"], head.linear(out["features"]))
 
 
 @pytest.mark.parametrize("norm", ["layer", "batch"])

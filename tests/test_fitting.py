@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,13 @@ from torch import Tensor, nn
 
 from everest import build, fitting, machine, optim
 from everest.build import Model
+from everest.classify import VideoClassifier
 from everest.clips import Clips
 from everest.fitting import NON_FINITE_LIMIT, Job, Loop, NotFinite
 from everest.folder import RunFolder
+from everest.kinds import Kind
 from everest.optim import Schedule
-from everest.recipe import Optim
+from everest.recipe import FinetuneRecipe, Optim
 from everest.samples import make_samples
 from everest.stopping import Stopped
 from tiny import TINY, TINY_PRETRAIN, LabelledSet, contents, damage, done, everest
@@ -178,6 +180,93 @@ def test_a_step_of_unread_clips_alone_is_passed_over(tmp_path: Path) -> None:
     assert fitting.step(job, loop, clips) == {}
     assert_equal(state_of(job), before)
     assert (loop.step, loop.unread, loop.skipped) == (1, 3, 0)
+
+
+# Clips without a label
+
+
+def columns_model() -> VideoClassifier:
+    """A classifier of one class, of several and of a number, with heads that are not 0."""
+    torch.manual_seed(0)
+    kinds: dict[str, Kind] = {"tags": "multi", "score": "number"}
+    model = build.create_model(**SIZES, classes=3)
+    assert isinstance(model, VideoClassifier)
+    classes = {"label": ("a", "b", "c"), "tags": ("x", "y"), "score": ()}
+    config = replace(model.config, classes=classes, kinds=kinds, scales={"score": (3.0, 2.0)})
+    made = build.build(config)
+    assert isinstance(made, VideoClassifier)
+    build.start_classifier(made, FinetuneRecipe(head_scale=1.0))
+    return made
+
+
+def half_labelled(count: int = 6, *, unread: tuple[int, ...] = ()) -> Clips:
+    """Clips of which the columns lack the labels of 2, 3 and 5."""
+    clips = clips_of(count, unread=unread)
+    nan = torch.nan
+    tags = torch.tensor([[1.0, 0.0], [nan, nan], [0.0, 0.0], [nan, nan], [nan, nan], [0.0, 1.0]])
+    labels = {
+        "label": torch.tensor([0, -1, 2, 1, -1, 0]),
+        "tags": tags,
+        "score": torch.tensor([nan, nan, nan, 4.0, nan, nan]),
+    }
+    return clips._replace(labels=labels)
+
+
+def counting(job: Job) -> Job:
+    assert isinstance(job.model, VideoClassifier)
+    return replace(job, counts=job.model.counts)
+
+
+def test_the_loss_is_the_mean_over_the_clips_with_a_label_a_column_each(tmp_path: Path) -> None:
+    clips = half_labelled(unread=(5,))
+    job = counting(job_of(columns_model(), tmp_path / "run", [clips]))
+    with torch.no_grad():
+        out = job.model(clips)
+    wanted = (
+        out["loss.label"][[0, 2, 3]].mean()
+        + out["loss.tags"][[0, 2]].mean()
+        + out["loss.score"][[3]].mean()
+    )
+    assert fitting.step(job, Loop(), clips)["loss"] == pytest.approx(float(wanted), rel=1e-6)
+
+
+@pytest.mark.parametrize("parts", [2, 3, 6])
+def test_missing_labels_give_the_same_step_for_any_split_of_the_batch(
+    parts: int, tmp_path: Path
+) -> None:
+    clips = half_labelled(unread=(5,))
+    jobs = [
+        counting(job_of(columns_model(), tmp_path / str(number), [clips], parts=number))
+        for number in (1, parts)
+    ]
+    losses = [fitting.step(job, Loop(), clips)["loss"] for job in jobs]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+    for one, other in zip(*(job.model.parameters() for job in jobs), strict=True):
+        if one.grad is not None:
+            assert other.grad is not None
+            torch.testing.assert_close(one.grad, other.grad, atol=1e-6, rtol=1e-3)
+
+
+def test_a_clip_without_any_label_changes_nothing_for_the_others(tmp_path: Path) -> None:
+    clips = clips_of(4)
+    clips = clips._replace(labels={"label": torch.tensor([0, 1, -1, 2])})
+    alone = clips_of(4, unread=(2,))
+    alone = alone._replace(labels=clips.labels)
+    states = []
+    for name, batch in (("unlabelled", clips), ("unread", alone)):
+        job = counting(job_of(classifier(), tmp_path / name, [batch]))
+        assert fitting.step(job, Loop(), batch)
+        states.append(state_of(job))
+    assert_equal(*states)
+
+
+def test_a_batch_without_labels_is_no_step(tmp_path: Path) -> None:
+    clips = clips_of(3)._replace(labels={"label": torch.full((3,), -1)})
+    job, loop = counting(job_of(classifier(), tmp_path / "run", [clips])), Loop()
+    before = state_of(job)
+    assert fitting.step(job, loop, clips) == {}
+    assert_equal(state_of(job), before)
+    assert (loop.step, loop.skipped, loop.unread, loop.clip_sum) == (1, 0, 0, 0)
 
 
 # Steps that are not finite

@@ -73,6 +73,29 @@ def test_a_warm_up_may_be_a_share_of_all_steps_and_is_never_longer_than_they_are
     assert schedule(Optim(warmup=40), 16, 3, 10).warmup == 30
 
 
+@pytest.mark.parametrize(("batch", "per"), [(512, 512), (64, 512), (256, 64)])
+def test_a_rate_may_be_given_for_another_number_of_clips(batch: int, per: int) -> None:
+    made = schedule(Optim(lr=1.6e-3, min_lr=1.6e-5, per=per), batch, 200, 10)
+    assert made.peak == pytest.approx(1.6e-3 * batch / per)
+    assert made.end == pytest.approx(1.6e-5 * batch / per)
+
+
+def test_a_rate_falls_by_steps_after_the_epochs_it_is_told() -> None:
+    optim = Optim(lr=0.005, warmup=0, schedule="steps", decay_at=(11, 14), per=16)
+    made = schedule(optim, 16, 15, 7)
+    rates = [made.rate(step) for step in range(15 * 7)]
+    assert rates[: 11 * 7] == pytest.approx([0.005] * 77)
+    assert rates[11 * 7 : 14 * 7] == pytest.approx([0.0005] * 21)
+    assert rates[14 * 7 :] == pytest.approx([0.00005] * 7)
+
+
+def test_steps_follow_their_warm_up_and_need_not_be_whole_epochs() -> None:
+    optim = Optim(lr=1.0, warmup=1, schedule="steps", decay_at=(1.5,), decay_by=0.5, per=8)
+    made = schedule(optim, 8, 2, 4)
+    rates = [made.rate(step) for step in range(8)]
+    assert rates == pytest.approx([0, 1 / 3, 2 / 3, 1, 1, 1, 0.5, 0.5])
+
+
 # Groups
 
 
@@ -110,7 +133,18 @@ def test_vectors_biases_and_tokens_do_not_decay() -> None:
     assert set(decay.values()) == {0.0, 0.05}
 
 
-@pytest.mark.parametrize("name", ["encoder.pos_embed", "encoder.cls_token", "mask_token", "a.bias"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "encoder.pos_embed",
+        "encoder.cls_token",
+        "mask_token",
+        "a.bias",
+        "reader.position_table",
+        "reader.pos_embed_spatial",
+        "reader.time_embed",
+    ],
+)
 def test_tables_and_tokens_do_not_decay_whatever_their_rank(name: str) -> None:
     matrix = nn.Parameter(torch.zeros(1, 2, 3))
     assert not decays(name, matrix)
@@ -137,6 +171,9 @@ def test_rates_fall_from_block_to_block_down_to_the_embedding() -> None:
     [
         ("reader.pos_embed", 0),
         ("reader.cls_token", 0),
+        ("reader.position_table", 0),
+        ("reader.pos_embed_temporal", 0),
+        ("reader.temp_embed", 0),
         ("reader.blocks.0.attn.qkv.weight", 1),
         ("reader.blocks.11.mlp.fc1.bias", 12),
         ("encoder.blocks.10.norm1.weight", 11),
@@ -169,3 +206,22 @@ def test_the_optimizer_is_adamw_with_the_recipes_figures() -> None:
         assert group["eps"] == 1e-7
         assert group["lr"] == 0.0  # the loop sets it, step by step
     assert {group["weight_decay"] for group in made.param_groups} == {0.0, 0.3}
+
+
+def test_sgd_adds_its_decay_to_the_gradient_and_keeps_its_momentum() -> None:
+    model = nn.Linear(2, 1)
+    made = optimizer(model, Optim(kind="sgd", momentum=0.9, weight_decay=0.01), 2)
+    assert isinstance(made, torch.optim.SGD)
+    weight, bias = model.weight.detach().clone(), model.bias.detach().clone()
+    speeds = [torch.zeros_like(weight), torch.zeros_like(bias)]
+    for step in range(3):
+        for group in made.param_groups:
+            group["lr"] = 0.1
+        model.weight.grad = torch.full_like(weight, 1.0 + step)
+        model.bias.grad = torch.full_like(bias, 2.0)
+        speeds[0] = 0.9 * speeds[0] + model.weight.grad + 0.01 * weight
+        speeds[1] = 0.9 * speeds[1] + model.bias.grad  # no decay of a bias
+        weight, bias = weight - 0.1 * speeds[0], bias - 0.1 * speeds[1]
+        made.step()
+        torch.testing.assert_close(model.weight.detach(), weight)
+        torch.testing.assert_close(model.bias.detach(), bias)

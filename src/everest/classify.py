@@ -1,19 +1,20 @@
 """This file decides the classifier: a Reader, a norm and a head a label column.
 
-B clips; F features of the reader; K classes.
+B clips; F features of the reader; K classes of a label column.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from everest import draw
 from everest.blocks import EPS
 from everest.clips import Clips
 from everest.config import ModelConfig, write_model
+from everest.heads import Head, MultiLabel, Number, SingleLabel
+from everest.kinds import Kind
 from everest.pairs import InformativePairs
 from everest.selection import Look, Selection, Selector
 
@@ -26,46 +27,6 @@ class Reader(Protocol):
 
     def look(self, clips: Clips) -> Look | None: ...
     def __call__(self, clips: Clips, look: Look | None, selection: Selection | None) -> Tensor: ...
-
-
-class Head(Protocol):
-    """One label column."""
-
-    def __call__(self, features: Tensor, key: Tensor) -> Tensor: ...
-    def loss(self, logits: Tensor, labels: Tensor) -> Tensor: ...
-
-
-class SingleLabel(nn.Module):
-    """One of K classes a clip, by cross-entropy."""
-
-    def __init__(
-        self, features: int, classes: int, *, smoothing: float = 0.0, dropout: float = 0.0
-    ) -> None:
-        super().__init__()
-        self.linear = nn.Linear(features, classes)
-        self.smoothing = smoothing
-        self.dropout = dropout
-
-    def start(self, scale: float) -> None:
-        """Small initial logits (METHOD.md 1.2: init_scale 0.001 on weight and bias)."""
-        nn.init.trunc_normal_(self.linear.weight, std=0.02)
-        nn.init.zeros_(self.linear.bias)
-        with torch.no_grad():
-            self.linear.weight.mul_(scale)
-
-    def forward(self, features: Tensor, key: Tensor) -> Tensor:
-        """(B, F) -> (B, K)."""
-        if self.training and self.dropout:
-            kept = draw.uniform(key, "head.dropout", features.shape[1]) >= self.dropout
-            features = features * kept / (1 - self.dropout)
-        return self.linear(features)
-
-    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """(B, K), (B,) -> (B,); a missing label (-1) counts nothing."""
-        smoothing = self.smoothing if self.training else 0.0
-        return F.cross_entropy(
-            logits.float(), labels, ignore_index=-1, reduction="none", label_smoothing=smoothing
-        )
 
 
 class ClipStandardize(nn.Module):
@@ -106,6 +67,23 @@ class FeatureNorm(nn.LayerNorm):
         return super().forward(features)
 
 
+class NoNorm(nn.Identity):
+    """The features as they are, for readers that norm them themselves."""
+
+    def forward(self, features: Tensor, weight: Tensor | None = None) -> Tensor:
+        return features
+
+
+def norm_of(name: Literal["layer", "batch", "none"], features: int) -> nn.Module:
+    match name:
+        case "layer":
+            return FeatureNorm(features, eps=EPS)
+        case "batch":
+            return ClipStandardize(features)
+        case "none":
+            return NoNorm()
+
+
 class VideoClassifier(nn.Module):
     """Reads a clip's kept tokens and gives logits a label column; selects in evaluation too."""
 
@@ -114,30 +92,28 @@ class VideoClassifier(nn.Module):
     def __init__(
         self,
         reader: Reader,
-        heads: dict[str, SingleLabel],
+        heads: Mapping[str, SingleLabel | MultiLabel | Number],
         select: Selector | None = None,
         frames: InformativePairs | None = None,
         *,
-        head_norm: Literal["layer", "batch"] = "layer",
+        head_norm: Literal["layer", "batch", "none"] = "layer",
     ) -> None:
         super().__init__()
         self.reader = reader
         self.columns = tuple(heads)
+        self.kinds: dict[str, Kind] = {column: head.kind for column, head in heads.items()}
         self.heads = nn.ModuleList(heads.values())
         self.select = select
         self.frames = frames
-        self.fc_norm: nn.Module = (
-            FeatureNorm(reader.features, eps=EPS)
-            if head_norm == "layer"
-            else ClipStandardize(reader.features)
-        )
+        self.fc_norm = norm_of(head_norm, reader.features)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes an export: model.safetensors and config.json."""
         write_model(self, self.config, folder)
 
     def forward(self, clips: Clips) -> dict[str, Tensor]:
-        """-> logits.COLUMN (B, K), features (B, F), visible, steps; loss (B,) if labelled."""
+        """-> logits.COLUMN (B, K), of numbers (B,); features (B, F), visible, steps; if labelled
+        loss.COLUMN (B,) and their sum, loss (B,)."""
         look = self.reader.look(clips)
         out: dict[str, Tensor] = {}
         if look is None and (self.select is not None or self.frames is not None):
@@ -157,11 +133,31 @@ class VideoClassifier(nn.Module):
             out["scores"] = look.change()
         normed = self.fc_norm(features, clips.weight)
         losses = []
-        for column, head in zip(self.columns, self.heads, strict=True):
-            assert isinstance(head, SingleLabel)
+        for column, head in self.head_of.items():
             out[f"logits.{column}"] = logits = head(normed, clips.key)
             if column in clips.labels:
-                losses.append(head.loss(logits, clips.labels[column]))
+                out[f"loss.{column}"] = loss = head.loss(logits, clips.labels[column])
+                losses.append(loss)
         if losses:
             out["loss"] = torch.stack(losses).sum(dim=0)
         return out
+
+    @property
+    def head_of(self) -> dict[str, Head]:
+        """Label column -> its head."""
+        return {
+            column: cast(Head, head) for column, head in zip(self.columns, self.heads, strict=True)
+        }
+
+    def counts(self, clips: Clips) -> dict[str, Tensor]:
+        """Name of a loss that `forward` gives -> (B,): what each clip counts in its mean.
+
+        A clip that could not be read, and one without a label there, counts 0.
+        """
+        return {
+            f"loss.{column}": torch.where(
+                clips.weight > 0, clips.weight * head.counts(clips.labels[column]), 0.0
+            )
+            for column, head in self.head_of.items()
+            if column in clips.labels
+        }

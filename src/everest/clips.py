@@ -13,7 +13,9 @@ class Clips(NamedTuple):
     """A batch of clips."""
 
     video: Tensor  # (B, C, T, H, W) uint8
-    labels: dict[str, Tensor]  # a label column: (B,) int64; -1 where a clip has none
+    # A label column: (B,) int64, -1 where a clip has none; (B, K) float of several classes or of
+    # shares of one, or (B,) numbers, both NaN where a clip has none (heads.py).
+    labels: dict[str, Tensor]
     weight: Tensor  # (B,) float32: 0 for a clip that could not be read
     key: Tensor  # (B,) int64: hash of (seed, epoch, clip, view)
     row: Tensor  # (B,) int64: the index row; views of one video share it; -1 pads
@@ -21,7 +23,7 @@ class Clips(NamedTuple):
 
     def at(self, steps: Tensor, tubelet: int) -> "Clips":
         """The clips made of chosen time steps: steps (B, s) -> video (B, C, s*tubelet, H, W)."""
-        clip = torch.arange(len(steps), device=steps.device)[:, None]
+        clip = torch.arange(steps.shape[0], device=steps.device)[:, None]
         frames = (steps[:, :, None] * tubelet + torch.arange(tubelet, device=steps.device)).flatten(
             1
         )

@@ -1,12 +1,16 @@
 """This file decides the one loop that trains every model.
 
 A step takes a batch, computes it in parts, and moves the weights once: the loss is the mean over
-the clips that could be read, whatever the split into parts (`where`, not multiplication: 0 * NaN).
+the clips that count, whatever the split into parts (`where`, not multiplication: 0 * NaN). What
+counts is known of a batch before it is computed: clips that could be read, and in each label column
+those that have a label there; the losses of the columns add up.
 """
 
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -16,11 +20,14 @@ from torch import Tensor, nn
 
 from everest import checkpoint
 from everest.clips import Clips
+from everest.clock import Clock
 from everest.convert.read import WeightsError
 from everest.folder import RunFolder
+from everest.judging import Judging, judge_epoch
 from everest.machine import Machine
+from everest.moving_average import MovingAverage
 from everest.optim import Schedule
-from everest.stopping import Signals, Stopped
+from everest.stopping import BrokenOff, Signals, Stopped
 
 SAVE_SECONDS = 120.0  # between states within an epoch and across short ones
 ESTIMATE_STEPS = 6  # after which the run's time is estimated
@@ -59,6 +66,8 @@ class Loop:
     clip_sum: float = 0.0
     best: float | None = None
     best_epoch: int | None = None
+    without_gain: int = 0  # evaluations since the best, by what judges the run
+    ended: bool = False  # before its last epoch, for want of a gain
     sizes: dict[str, int] = field(default_factory=dict)  # of log files at this step, bytes
     bad: dict[str, list[Any]] = field(default_factory=dict)  # what Loader.set_aside() told
 
@@ -84,6 +93,14 @@ class Job:
     tell: Callable[[dict[str, Any]], None]  # an epoch's line for the console
     log_every: int = 10  # steps
     stop_after: int | None = None  # epochs
+    # Name of a loss of the model -> (B,): what each clip counts in its mean.
+    counts: Callable[[Clips], dict[str, Tensor]] = lambda clips: {"loss": clips.weight}
+    average: MovingAverage | None = None  # of the weights; what is validated and exported
+    judging: Judging = field(default_factory=Judging)
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """The model with the weights that are validated and exported."""
+        return nullcontext() if self.average is None else self.average.in_place()
 
     @cached_property
     def buffers(self) -> list[Tensor]:
@@ -102,7 +119,7 @@ def fit(job: Job, loop: Loop) -> Loop:
     estimated = False
     stop_at = job.epochs if job.stop_after is None else min(job.stop_after, job.epochs)
     with Signals() as signals:
-        while loop.epoch < stop_at:
+        while loop.epoch < stop_at and not loop.ended:
             clock = Clock(job.batches.waited)
             job.model.train()
             for clips in job.batches.epoch(loop.epoch, job.batch, start=loop.step_in_epoch):
@@ -110,7 +127,9 @@ def fit(job: Job, loop: Loop) -> Loop:
                 clock.count(len(clips.weight))
                 if clock.steps == ESTIMATE_STEPS and not estimated:
                     estimated = True
-                    job.tell(clock.estimate(job, loop))
+                    left = job.epochs * job.steps_per_epoch - loop.step
+                    peak = job.machine.peak_megabytes()
+                    job.tell({"estimate": clock.each() * left, "peak_mb": peak})
                 if loop.step % job.log_every == 0 and figures:
                     line = {"kind": "step", "step": loop.step, "epoch": loop.epoch, **figures}
                     job.folder.append("metrics.jsonl", line)
@@ -122,7 +141,7 @@ def fit(job: Job, loop: Loop) -> Loop:
                     signals.save = False
                     save(job, loop)
                     saved = time.monotonic()
-            end_epoch(job, loop, clock)
+            end_epoch_or_stop(job, loop, clock, signals)
             if time.monotonic() - saved > SAVE_SECONDS:
                 save(job, loop)
                 saved = time.monotonic()
@@ -131,14 +150,15 @@ def fit(job: Job, loop: Loop) -> Loop:
                 told = f"stopped after epoch {loop.epoch} and saved; go on with --resume"
                 raise Stopped(signals.stop, told)
     save(job, loop)
-    if loop.epoch < job.epochs:
+    if loop.epoch < job.epochs and not loop.ended:
         raise Stopped(0, f"stopped after epoch {loop.epoch} as asked; go on with --resume")
     return loop
 
 
 def step(job: Job, loop: Loop, clips: Clips) -> dict[str, float]:
     """One batch; returns its figures, or nothing when the step was skipped."""
-    clips_read = float(clips.weight.sum())
+    counts = job.counts(clips)
+    counted = max((float(count.sum()) for count in counts.values()), default=0.0)
     loop.unread += len(clips.weight) - int((clips.weight > 0).sum())
     rate = job.schedule.rate(loop.step)
     for group in job.optimizer.param_groups:
@@ -146,15 +166,17 @@ def step(job: Job, loop: Loop, clips: Clips) -> dict[str, float]:
     job.optimizer.zero_grad(set_to_none=True)
     loss = clips.weight.new_zeros(())
     before = [(buffer, buffer.clone()) for buffer in job.buffers]
-    if clips_read > 0:
-        loss = backward(job, clips, clips_read)
+    if counted > 0:
+        loss = backward(job, clips, counts)
         norm = norm_of(job)
         finite = bool(loss.isfinite()) and math.isfinite(norm)
         if finite:
             job.optimizer.step()
+            if job.average is not None:
+                job.average.step()
             loop.skipped_in_row = 0
-            loop.loss_sum += loss.item() * clips_read
-            loop.clip_sum += clips_read
+            loop.loss_sum += loss.item() * counted
+            loop.clip_sum += counted
         else:
             for buffer, value in before:
                 buffer.copy_(value)
@@ -169,22 +191,30 @@ def step(job: Job, loop: Loop, clips: Clips) -> dict[str, float]:
             f"{loop.step}; the weights before them are kept in {job.folder.state}. Try a lower "
             f"--optim.lr, --optim.clip-grad 1.0 or --precision float32"
         )
-    if clips_read == 0 or loop.skipped_in_row:
+    if counted == 0 or loop.skipped_in_row:
         return {}
     return {"loss": loss.item(), "lr": rate, "gradient_norm": norm}
 
 
-def backward(job: Job, clips: Clips, clips_read: float) -> Tensor:
-    """Gradients of the mean loss over the clips read; returns that loss."""
-    size = -(-job.batch // job.parts)
+def backward(job: Job, clips: Clips, counts: dict[str, Tensor]) -> Tensor:
+    """Gradients of the mean loss over the clips that count, the means of several losses added;
+    returns that loss."""
+    size = -(-len(clips.weight) // job.parts)  # with repeats, more clips than job.batch
     total = torch.zeros((), device=job.machine.device)
+    sums = {name: float(count.sum()) for name, count in counts.items()}
     for start in range(0, len(clips.weight), size):
         part = job.machine.bring(clips.part(start, start + size))
         with job.machine.autocast():
-            loss = job.model(part)["loss"]
-        weighted = torch.where(part.weight > 0, loss * part.weight, 0.0).sum() / clips_read
-        weighted.backward()
-        total += weighted.detach()
+            out = job.model(part)
+        means = []
+        for name, count in counts.items():
+            if sums[name] > 0:
+                own = count[start : start + size].to(job.machine.device)
+                kept = torch.where(own > 0, out[name] * part.weight, 0.0)
+                means.append(kept.sum() / sums[name])
+        mean = torch.stack(means).sum()
+        mean.backward()
+        total += mean.detach()
     return total
 
 
@@ -197,40 +227,24 @@ def norm_of(job: Job) -> float:
     return norm.item()
 
 
-class Clock:
-    """Speed of an epoch: it goes to timings.jsonl, apart from what must repeat exactly."""
-
-    def __init__(self, waited: float) -> None:
-        self.begun = time.perf_counter()
-        self.waited = waited
-        self.clips = 0
-        self.steps = 0
-        self.first = 0.0  # seconds of the first step, which makes all that is made once
-
-    def count(self, clips: int) -> None:
-        self.clips += clips
-        self.steps += 1
-        if self.steps == 1:
-            self.first = time.perf_counter() - self.begun
-
-    def estimate(self, job: Job, loop: Loop) -> dict[str, float]:
-        """What the run will take, from its first steps: seconds and megabytes."""
-        each = (time.perf_counter() - self.begun - self.first) / (self.steps - 1)
-        left = job.epochs * job.steps_per_epoch - loop.step
-        return {"estimate": each * left, "peak_mb": job.machine.peak_megabytes()}
-
-    def figures(self, waited: float) -> dict[str, float]:
-        seconds = max(time.perf_counter() - self.begun, 1e-9)
-        return {
-            "seconds": seconds,
-            "clips_per_second": self.clips / seconds,
-            "data_wait": (waited - self.waited) / seconds,
-            "cpu_seconds": time.process_time(),
-        }
+def end_epoch_or_stop(job: Job, loop: Loop, clock: Clock, signals: Signals) -> None:
+    """Ends the epoch. Where the run is told to stop while it is judged, that is broken off and done
+    when it goes on: Stopped is raised after saving where the last step stood."""
+    before, size = deepcopy(loop), job.folder.size("metrics.jsonl")
+    try:
+        with signals.breaking_off():
+            end_epoch(job, loop, clock)
+    except BrokenOff:
+        assert signals.stop is not None
+        job.folder.cut("metrics.jsonl", size)
+        job.model.train()
+        save(job, before)
+        told = f"stopped at step {before.step} and saved; go on with --resume"
+        raise Stopped(signals.stop, told) from None
 
 
 def end_epoch(job: Job, loop: Loop, clock: Clock) -> None:
-    """Logs the epoch, validates when it is time, keeps the best weights."""
+    """Logs the epoch, and has it judged."""
     figures: dict[str, Any] = {
         "kind": "epoch",
         "step": loop.step,
@@ -247,30 +261,20 @@ def end_epoch(job: Job, loop: Loop, clock: Clock) -> None:
     job.folder.append("metrics.jsonl", figures)
     peak = job.machine.peak_megabytes()
     job.folder.append("timings.jsonl", {"epoch": loop.epoch, **timing, "peak_mb": peak})
-    line = {**figures, **timing}
-    due = loop.epoch % job.validate_every == 0 or loop.epoch == job.epochs
-    if job.validate is not None and due:
-        job.model.eval()
-        found = job.validate(loop.epoch)
-        job.model.train()
-        job.folder.append(
-            "metrics.jsonl", {"kind": "eval", "step": loop.step, "epoch": loop.epoch, **found}
-        )
-        score = job.score(found)
-        # One of which no clip could be read, or that gave no finite figure, chooses nothing.
-        if math.isfinite(score) and (loop.best is None or score > loop.best):
-            loop.best, loop.best_epoch = score, loop.epoch
-            job.model.save_pretrained(job.folder.weights("best"))  # type: ignore[operator]
-        line = {**found, **line}  # its own loss is told, not that of validation
-    job.tell(line)
+    # Its own loss is told, not that of validation.
+    job.tell({**judge_epoch(job, loop), **figures, **timing})
 
 
 def save(job: Job, loop: Loop) -> None:
     for name in ("metrics.jsonl",):
         loop.sizes[name] = job.folder.size(name)
     loop.bad = job.batches.set_aside()
-    checkpoint.save_state(job.folder.state, loop.step, job.model, job.optimizer, asdict(loop))
-    job.model.save_pretrained(job.folder.weights("last"))  # type: ignore[operator]
+    average = None if job.average is None else job.average.values
+    checkpoint.save_state(
+        job.folder.state, loop.step, job.model, job.optimizer, asdict(loop), average
+    )
+    with job.averaged():
+        job.model.save_pretrained(job.folder.weights("last"))  # type: ignore[operator]
 
 
 def resumed(job: Job) -> Loop | None:
@@ -283,6 +287,8 @@ def resumed(job: Job) -> Loop | None:
         return None
     try:
         checkpoint.restore(state, job.model, job.optimizer)
+        if job.average is not None:
+            job.average.restore(state.average or {})
         loop = Loop(**state.loop)
     except (RuntimeError, TypeError, KeyError, ValueError) as error:
         raise WeightsError(

@@ -10,34 +10,46 @@ from torch import nn
 
 from everest.recipe import Optim
 
-PER = 256  # clips a step that a recipe's rate is given for
-UNDECAYED = ("pos_embed", "cls_token", "mask_token")
+# Tables of positions and tokens that are learnt, by the names that models give them.
+UNDECAYED = re.compile(
+    r"(^|\.)(pos_embed\w*|position_table|time_embed|temp_embed|\w*cls_token|mask_token)$"
+)
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Linear warm-up (end points included: step 0 has rate 0), then a cosine to the end."""
+    """Linear warm-up (end points included: step 0 has rate 0), then a cosine to the end; or the
+    peak, cut at some steps."""
 
     peak: float
-    end: float
+    end: float  # of the cosine
     warmup: int  # steps
     steps: int
+    cuts: tuple[int, ...] | None = None  # steps from which on the rate is cut; None: a cosine
+    cut: float = 0.1  # what each multiplies the rate by
 
     def rate(self, step: int) -> float:
         if step < self.warmup:
             return self.peak * step / max(self.warmup - 1, 1) if self.warmup > 1 else 0.0
+        if self.cuts is not None:
+            return self.peak * self.cut ** sum(step >= cut for cut in self.cuts)
         remaining = max(self.steps - self.warmup, 1)
         cosine = 1 + math.cos(math.pi * (step - self.warmup) / remaining)
         return self.end + (self.peak - self.end) / 2 * cosine
 
 
 def schedule(optim: Optim, batch: int, epochs: int, steps_per_epoch: int) -> Schedule:
-    """The rate of every step; recipe rates are per 256 clips and scaled by the batch."""
+    """The rate of every step; recipe rates are per `optim.per` clips and scaled by the batch."""
     steps = epochs * steps_per_epoch
     share = optim.warmup_share
     warmup = int(optim.warmup * steps_per_epoch) if share is None else int(share * steps)
-    scale = batch / PER
-    return Schedule(optim.lr * scale, optim.min_lr * scale, min(warmup, steps), steps)
+    scale = batch / optim.per
+    cuts = None
+    if optim.schedule == "steps":
+        cuts = tuple(round(epoch * steps_per_epoch) for epoch in optim.decay_at)
+    return Schedule(
+        optim.lr * scale, optim.min_lr * scale, min(warmup, steps), steps, cuts, optim.decay_by
+    )
 
 
 def layer_of(name: str, depth: int) -> int:
@@ -45,17 +57,13 @@ def layer_of(name: str, depth: int) -> int:
     block = re.match(r"(?:encoder|reader)\.blocks\.(\d+)\.", name)
     if block:
         return int(block.group(1)) + 1
-    if ".patch_embed." in name or any(name.endswith(part) for part in UNDECAYED):
+    if ".patch_embed." in name or UNDECAYED.search(name):
         return 0
     return depth + 1
 
 
 def decays(name: str, parameter: nn.Parameter) -> bool:
-    return (
-        parameter.ndim > 1
-        and not name.endswith(".bias")
-        and not any(name.endswith(part) for part in UNDECAYED)
-    )
+    return parameter.ndim > 1 and not name.endswith(".bias") and not UNDECAYED.search(name)
 
 
 def parameter_groups(model: nn.Module, optim: Optim, depth: int) -> list[dict]:
@@ -73,12 +81,10 @@ def parameter_groups(model: nn.Module, optim: Optim, depth: int) -> list[dict]:
     ]
 
 
-def optimizer(model: nn.Module, optim: Optim, depth: int) -> torch.optim.AdamW:
-    device = next(model.parameters()).device.type
-    return torch.optim.AdamW(
-        parameter_groups(model, optim, depth),
-        lr=0.0,
-        betas=optim.betas,
-        eps=optim.eps,
-        fused=device in ("cpu", "cuda"),
-    )
+def optimizer(model: nn.Module, optim: Optim, depth: int) -> torch.optim.Optimizer:
+    """AdamW, or plain SGD with momentum, where weight decay is part of the gradient."""
+    fused = next(model.parameters()).device.type in ("cpu", "cuda")
+    groups = parameter_groups(model, optim, depth)
+    if optim.kind == "sgd":
+        return torch.optim.SGD(groups, lr=0.0, momentum=optim.momentum, fused=fused)
+    return torch.optim.AdamW(groups, lr=0.0, betas=optim.betas, eps=optim.eps, fused=fused)

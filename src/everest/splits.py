@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from hashlib import blake2b
 
 from everest.entries import Entry, SourceError, shown
@@ -10,8 +10,16 @@ from everest.entries import Entry, SourceError, shown
 Unit = list[Entry]  # what must stay on one side: a group, or a file with all its spans
 
 
-def assign_splits(entries: Sequence[Entry], share: float, seed: int) -> None:
+def assign_splits(
+    entries: Sequence[Entry],
+    share: float,
+    seed: int,
+    strata: Mapping[int, Hashable] | None = None,
+) -> None:
     """Sets `split` to train or val: `share` of each class to train, groups whole.
+
+    `strata` say what is divided evenly, by the identity of an entry; all its labels where not
+    given (numbers, which are all different, cannot be).
 
     The draw hashes the seed and the group, or the path below the folder that all share: it depends
     neither on the order of the entries nor on where that folder lies. A class with at least two
@@ -29,7 +37,7 @@ def assign_splits(entries: Sequence[Entry], share: float, seed: int) -> None:
         raise SourceError(
             f"--split {share:g}: needs at least two {what}s, one a side; there is {len(units)}"
         )
-    trains = _deal(units, share)
+    trains = _deal(units, share, strata)
     if all(trains):
         raise SourceError(
             f"--split {share:g}: each clip or group is the only one of a class, so none is left for"
@@ -59,14 +67,17 @@ def _units(entries: Sequence[Entry], seed: int) -> list[Unit]:
     return [units[name] for name in sorted(units, key=draw)]
 
 
-def _deal(units: Sequence[Unit], share: float) -> list[bool]:
+def _deal(units: Sequence[Unit], share: float, strata: Mapping[int, Hashable] | None) -> list[bool]:
     """Whether each unit trains: dealt class by class, the rarest first, large units first."""
+
+    def stratum(entry: Entry) -> Hashable:
+        return entry.labels if strata is None else strata[id(entry)]
+
     alone: dict[Hashable, dict[Hashable, int]] = {
-        labels: {labels: 1} for labels in {unit[0].labels for unit in units}
+        labels: {labels: 1} for labels in {stratum(unit[0]) for unit in units}
     }
     counts: list[dict[Hashable, int]] = [
-        alone[unit[0].labels] if len(unit) == 1 else Counter(entry.labels for entry in unit)
-        for unit in units
+        alone[stratum(unit[0])] if len(unit) == 1 else Counter(map(stratum, unit)) for unit in units
     ]
     clips: Counter[Hashable] = Counter()
     holders: defaultdict[Hashable, list[int]] = defaultdict(list)
