@@ -13,9 +13,9 @@ import torch
 
 import everest as ev
 from everest.index import Row
+from everest.probes.asking import NothingRead, ProbeError, question_of
 from everest.probes.features import Features
 from everest.probes.setting import Question
-from everest.probing import NothingRead, ProbeError, question_of
 from filming import write_film
 from tiny import LabelledSet, contents, damage, done, everest
 

@@ -1,98 +1,16 @@
-"""This file decides how a model is looked at without learning: classifiers by their views,
-autoencoders by their held-out loss and its two controls."""
+"""This file decides how an autoencoder is looked at without learning: by its held-out loss and
+its two controls."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-from everest.clips import Clips
 from everest.machine import Machine
 from everest.metrics import number_or_none
-
-
-class EvaluationBatches(Protocol):
-    def evaluation(self, batch: int, *, views: int = 1, crops: int = 1) -> Iterator[Clips]: ...
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What a classifier says of each row: views averaged."""
-
-    rows: np.ndarray  # (clips,) index rows that could be read
-    probabilities: dict[str, np.ndarray]  # column -> (clips, classes)
-    labels: dict[str, np.ndarray]  # column -> (clips,)
-    features: np.ndarray  # (clips, F)
-    missing: int  # rows that could not be read
-    loss: float  # mean over views, nan without labels
-
-
-@torch.inference_mode()
-def predict_rows(
-    model: nn.Module,
-    batches: EvaluationBatches,
-    machine: Machine,
-    *,
-    batch: int = 16,
-    views: int = 1,
-    crops: int = 1,
-) -> Predictions:
-    """Every row once, its views averaged (softmax or logits, as the reader's paper does)."""
-    model.eval()
-    columns: tuple[str, ...] = model.columns  # type: ignore[assignment]
-    softmax = model.reader.average == "softmax"  # type: ignore[union-attr]
-    sums: dict[str, dict[int, torch.Tensor]] = {column: {} for column in columns}
-    features: dict[int, torch.Tensor] = {}
-    counts: dict[int, int] = {}
-    labels: dict[str, dict[int, int]] = {column: {} for column in columns}
-    seen: set[int] = set()
-    losses, weights = 0.0, 0.0
-    for clips in batches.evaluation(batch, views=views, crops=crops):
-        seen.update(clips.row.tolist())
-        with machine.autocast():
-            out = model(machine.bring(clips))
-        readable = clips.weight > 0
-        if "loss" in out:
-            loss = torch.where(readable, out["loss"].float().cpu(), 0.0)
-            losses += float(loss.sum())
-            weights += float(readable.sum())
-        for slot in readable.nonzero()[:, 0].tolist():
-            row = int(clips.row[slot])
-            counts[row] = counts.get(row, 0) + 1
-            pooled = out["features"][slot].float().cpu()
-            features[row] = features.get(row, torch.zeros_like(pooled)) + pooled
-            for column in columns:
-                logits = out[f"logits.{column}"][slot].float().cpu()
-                vote = logits.softmax(dim=0) if softmax else logits
-                sums[column][row] = sums[column].get(row, torch.zeros_like(vote)) + vote
-                if column in clips.labels:
-                    labels[column][row] = int(clips.labels[column][slot])
-    rows = sorted(counts)
-
-    def averaged(column: str) -> np.ndarray:
-        mean = [sums[column][row] / counts[row] for row in rows]
-        if not mean:
-            return np.zeros((0, 0))
-        stacked = torch.stack(mean)
-        return (stacked if softmax else stacked.softmax(dim=1)).numpy()
-
-    return Predictions(
-        np.array(rows, dtype=np.int64),
-        {column: averaged(column) for column in columns},
-        {
-            column: np.array([labels[column].get(row, -1) for row in rows], dtype=np.int64)
-            for column in columns
-        },
-        torch.stack([features[row] / counts[row] for row in rows]).numpy()
-        if rows
-        else np.zeros((0, 0)),
-        len(seen) - len(rows),
-        losses / weights if weights else float("nan"),
-    )
+from everest.predicting import EvaluationBatches
 
 
 @dataclass(frozen=True)

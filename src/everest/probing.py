@@ -6,40 +6,31 @@ N clips that could be read.
 
 import tempfile
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from everest import build, data
-from everest.entries import counted, listed, shown
 from everest.folder import FolderError, RunFolder
 from everest.index import Index, Row
 from everest.jobs import Labels, labelled_index
-from everest.metrics import accuracy
 from everest.probes import Probe
+from everest.probes.asking import (
+    ProbeError,
+    column_figures,
+    question_of,
+    refuse_kinds,
+    usable_rows,
+)
 from everest.probes.attentive import Attentive
 from everest.probes.features import Features, Pool, TokenStore, read_features, trunk
-from everest.probes.figures import WRITTEN, ColumnFigures, Probed, ProbeFigures
+from everest.probes.figures import WRITTEN, Probed
 from everest.probes.linear import Linear
 from everest.probes.nearest import Nearest
-from everest.probes.setting import Clips, Question, choose
 from everest.run import Run
 from everest.selection import Budget, size_of
-
-PARTS = ("train", "val", "test")
-
-
-class ProbeError(ValueError):
-    """Data that cannot be probed, with what to do."""
-
-
-class NothingRead(ProbeError):
-    """Data of which too little could be read: the job fails, it was not refused."""
-
-    exit_code = 1
 
 
 @dataclass(frozen=True)
@@ -67,6 +58,7 @@ def probe_model(run: Run, sources: Sequence[str], labels: Labels, options: Probe
     if options.views < 1:
         raise ProbeError(f"--views {options.views}: give at least 1")
     index = labelled_index(sources, labels)
+    refuse_kinds(index)
     if labels.per_class is not None:
         index = data.fewer_labels(index, labels.per_class, options.seed)
     index = replace(index, rows=usable_rows(index))
@@ -150,22 +142,6 @@ def trained_on(run: Run, rows: Sequence[Row]) -> int:
     return sum(row.split != "train" and row.path in learnt for row in rows)
 
 
-def usable_rows(index: Index) -> tuple[Row, ...]:
-    """The rows of the three parts that have a label; raises ProbeError where a part is lacking."""
-    rows = tuple(row for row in index.rows if row.split in PARTS and max(row.labels.values()) >= 0)
-    parts = {row.split for row in rows}
-    if "train" not in parts:
-        raise ProbeError(
-            "no training clips: the source has no split; give --split 0.8, or a split column"
-        )
-    if not parts & {"val", "test"}:
-        raise ProbeError(
-            "all clips are training clips: a probe is measured on others; give clips of val or "
-            "test, or a source without a split and --split 0.8"
-        )
-    return rows
-
-
 def features_of(
     run: Run, rows: Sequence[Row], options: ProbeOptions, store: TokenStore | None
 ) -> tuple[Features, list[dict[str, str]], Budget, int]:
@@ -217,72 +193,3 @@ def probes_of(run: Run, features: Features, options: ProbeOptions) -> list[Probe
             )
         )
     return probes
-
-
-def question_of(
-    rows: Sequence[Row],
-    features: Features,
-    column: str,
-    names: Sequence[str],
-    allow_unseen: bool,
-) -> Question:
-    """What there is to learn and to ask; raises NothingRead where reading left too little."""
-    read = [rows[number] for number in features.rows]
-    labels = np.array([row.labels[column] for row in read], dtype=np.int64)
-    splits = np.array([row.split for row in read], dtype=object)
-
-    def clips(part: str) -> Clips:
-        places = np.flatnonzero((splits == part) & (labels >= 0))
-        return Clips(places, labels[places])
-
-    train = clips("train")
-    asked = {part: found for part in ("val", "test") if len((found := clips(part)).places)}
-    learnt = set(train.labels.tolist())
-    if len(learnt) < 2 or not asked:
-        left = counted(len(train.places), "training clip")
-        others = sum(len(found.places) for found in asked.values())
-        raise NothingRead(
-            f"label '{shown(column)}': {left} of {counted(len(learnt), 'class', 'classes')} and "
-            f"{counted(others, 'clip')} to measure on could be read; training clips of two "
-            f"classes and a clip to measure on are needed"
-        )
-    unseen = {label for found in asked.values() for label in found.labels.tolist()} - learnt
-    if unseen and not allow_unseen:
-        told = listed(names[label] for label in sorted(unseen))
-        raise NothingRead(
-            f"label '{shown(column)}': of {told} no training clip could be read; give others, or "
-            f"go on with --allow-unseen"
-        )
-    units: list[Hashable] = [
-        ("group", row.group) if row.group is not None else ("path", row.path)
-        for row in (read[place] for place in train.places)
-    ]
-    return Question(len(names), train, units, asked)
-
-
-def column_figures(
-    probes: Sequence[Probe], question: Question, names: Sequence[str], seed: int
-) -> ColumnFigures:
-    train, asked = question.train, question.asked
-    common = int(np.bincount(train.labels).argmax())
-    found = []
-    for probe in probes:
-        begun = time.perf_counter()
-        chosen = choose(probe, question, seed)
-        places = np.concatenate([clips.places for clips in asked.values()])
-        (shares,) = probe.answers(
-            train.places, train.labels, question.classes, places, [chosen.value]
-        )
-        parts, start = {}, 0
-        for part, clips in asked.items():
-            stop = start + len(clips.places)
-            parts[part] = accuracy(shares[start:stop], clips.labels, names)
-            start = stop
-        seconds = time.perf_counter() - begun
-        found.append(ProbeFigures(probe.name, probe.setting, chosen, parts, seconds))
-    return ColumnFigures(
-        tuple(names),
-        {"train": len(train.places), **{part: len(clips.places) for part, clips in asked.items()}},
-        {part: float((clips.labels == common).mean()) for part, clips in asked.items()},
-        tuple(found),
-    )

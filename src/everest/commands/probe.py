@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
+from everest.frame_folders import RATE
 from everest.options import parse, print_json
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ class Options:
     """A column whose clips stay on one side of a split."""
     split: float | None = None
     """Share of each class to learn from, where the source has no split."""
+    fold: int | None = None
+    """The official split of a set that has several (ucf101:, hmdb51:), counted from 1."""
+    frame_rate: float = RATE
+    """Frames a second of folders of frames, where no column fps of a list says it."""
     labels_per_class: int | None = None
     """Use only so many training clips of each class, drawn by the seed."""
     allow_unseen: bool = False
@@ -84,6 +89,8 @@ def run(words: list[str]) -> int:
         options.split,
         options.labels_per_class,
         options.allow_unseen,
+        options.fold,
+        options.frame_rate,
     )
     how = ProbeOptions(
         options.pool,

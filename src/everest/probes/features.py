@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from everest.build import Model
 from everest.classify import VideoClassifier
-from everest.evaluating import EvaluationBatches
 from everest.machine import Machine
 from everest.masked import MaskedVideoAutoencoder
+from everest.predicting import EvaluationBatches
 from everest.selection import Grid
 from everest.vit import VideoTransformer, step_shares
 
@@ -38,7 +38,11 @@ class Features:
 def trunk(model: Model) -> MaskedVideoAutoencoder:
     """What reads tokens in a model: an autoencoder as it is, a classifier without its head."""
     if isinstance(model, VideoClassifier):
-        assert isinstance(model.reader, VideoTransformer) and model.select is not None
+        if not isinstance(model.reader, VideoTransformer) or model.select is None:
+            raise ValueError(
+                "a supervised model gives one vector a clip and no tokens to probe; give a run of "
+                "--model vit-..."
+            )
         return MaskedVideoAutoencoder(model.reader, model.select, (), model.frames)
     return model
 

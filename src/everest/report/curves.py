@@ -32,8 +32,9 @@ HELD_OUT = (
 def draw_curves(metrics: Sequence[Line], path: Path | str, title: str) -> None:
     """Draws training loss, validation and learning rate over steps into a PNG file.
 
-    metrics are lines of metrics.jsonl: `kind` ("step", "epoch" or "eval"), `step`, `loss`, `lr`;
-    an eval line may hold `held_out` (else its `loss`), `constant`, `other_clip` and `top1`.
+    metrics are lines of metrics.jsonl: `kind` ("step", "epoch", "eval" or "probe"), `step`, `loss`,
+    `lr`; an eval line may hold `held_out` (else its `loss`), `constant`, `other_clip` and `top1`, a
+    probe line `linear`, `knn` and `majority`.
     Values that are missing or not finite leave gaps; panels without any value are left out.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -44,6 +45,8 @@ def draw_curves(metrics: Sequence[Line], path: Path | str, title: str) -> None:
         panels.append(_held_out)
     if _has(metrics, "eval", "top1"):
         panels.append(_top1)
+    if _has(metrics, "probe", "linear"):
+        panels.append(_probes)
     if any(_has(metrics, kind, "lr") for kind in ("step", "epoch")):
         panels.append(_rate)
     figure = Figure(figsize=(WIDE * len(panels), 3.6), dpi=110, layout="constrained")
@@ -143,6 +146,20 @@ def _held_out(axes: Axes, metrics: Sequence[Line]) -> None:
 def _top1(axes: Axes, metrics: Sequence[Line]) -> None:
     _plot(axes, _curve(metrics, "eval", "top1"), "top-1", colour=GREEN)
     axes.set_title("held-out top-1", loc="left", fontsize=11)
+    axes.set_ylim(bottom=0)
+
+
+def _probes(axes: Axes, metrics: Sequence[Line]) -> None:
+    _plot(axes, _curve(metrics, "probe", "linear"), "linear", colour=GREEN)
+    _plot(axes, _curve(metrics, "probe", "knn"), "nearest neighbours", colour=BLUE)
+    _plot(
+        axes,
+        _curve(metrics, "probe", "majority"),
+        "the most frequent class",
+        colour=GREY,
+        style=":",
+    )
+    axes.set_title("top-1 of probes on frozen features", loc="left", fontsize=11)
     axes.set_ylim(bottom=0)
 
 

@@ -1,30 +1,17 @@
-"""This file decides the figures of a classifier: accuracies with their intervals."""
+"""This file decides the accuracies of a class column, with the exact interval of the first.
 
-import math
+N clips; K classes.
+"""
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from everest.metrics.shares import interval, number_or_none
 
-def interval(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:
-    """The exact (Clopper-Pearson) interval of a share."""
-    from scipy.stats import beta
-
-    if trials == 0:
-        return 0.0, 1.0
-    tail = (1 - level) / 2
-    low = 0.0 if successes == 0 else float(beta.ppf(tail, successes, trials - successes + 1))
-    high = 1.0
-    if successes < trials:
-        high = float(beta.ppf(1 - tail, successes + 1, trials - successes))
-    return low, high
-
-
-def number_or_none(value: float) -> float | None:
-    """What a JSON document holds of a figure: None where there was nothing to measure."""
-    return value if math.isfinite(value) else None
+TOP = 5  # likeliest classes of the second accuracy
 
 
 @dataclass(frozen=True)
@@ -38,6 +25,15 @@ class Accuracy:
     mean_class: float
     per_class: dict[str, float]
 
+    @property
+    def score(self) -> float:
+        """What weights are chosen by: higher is better, nan where nothing was measured."""
+        return self.top1
+
+    def brief(self) -> dict[str, Any]:
+        """What a line of metrics.jsonl holds."""
+        return {"top1": number_or_none(self.top1), "clips": self.clips}
+
     def to_json(self) -> dict[str, Any]:
         return {
             "kind": "class",
@@ -49,14 +45,19 @@ class Accuracy:
         }
 
 
+def ranked(probabilities: np.ndarray) -> np.ndarray:
+    """(N, K) -> (N, K) classes, likeliest first; ties go to the class of the lower number."""
+    return np.argsort(-probabilities, axis=1, kind="stable")
+
+
 def accuracy(probabilities: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> Accuracy:
-    """(clips, classes), (clips,) -> Accuracy; clips with label -1 are left out."""
+    """(N, K), (N,) -> Accuracy; clips with label -1 are left out."""
     known = labels >= 0
     if not known.any():
         return Accuracy(0, float("nan"), interval(0, 0), None, float("nan"), {})
     probabilities, labels = probabilities[known], labels[known]
-    ranked = np.argsort(-probabilities, axis=1, kind="stable")
-    right = ranked[:, 0] == labels
+    order = ranked(probabilities)
+    right = order[:, 0] == labels
     clips = len(labels)
     per_class = {
         name: float(right[labels == number].mean())
@@ -64,8 +65,8 @@ def accuracy(probabilities: np.ndarray, labels: np.ndarray, names: Sequence[str]
         if (labels == number).any()
     }
     top5 = None
-    if len(names) > 5:
-        top5 = float((ranked[:, :5] == labels[:, None]).any(axis=1).mean())
+    if len(names) > TOP:
+        top5 = float((order[:, :TOP] == labels[:, None]).any(axis=1).mean())
     return Accuracy(
         clips,
         float(right.mean()),

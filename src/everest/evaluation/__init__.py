@@ -1,0 +1,1 @@
+"""This file decides what the package of evaluations is: figures of a model on labelled clips."""
