@@ -284,7 +284,7 @@ def test_other_peoples_weights_embed_and_predict(labelled: LabelledSet, tmp_path
         found = load(file_of(kind, tmp_path / kind)).embed(video)
         assert found.vectors.shape == (1, WIDTH) and np.isfinite(found.vectors).all()
     run = load(file_of("videomae finetune", tmp_path), family="mvd-finetune")
-    assert run.report is not None and run.config.vit.positions == "sincos3d"
+    assert run.key_report is not None and run.config.vit.positions == "sincos3d"
     assert {label for label, _ in run.predict(video)} == {"0", "1", "2", "3", "4"}
 
 

@@ -383,5 +383,5 @@ def test_a_folder_of_theirs_is_a_run_everywhere(transformers: Any, tmp_path: Pat
     classifier(transformers).save_pretrained(tmp_path / "classifier")
     pretraining(transformers).save_pretrained(tmp_path / "autoencoder")
     run = load(tmp_path / "classifier")
-    assert isinstance(run.model, VideoClassifier) and run.report is not None
+    assert isinstance(run.model, VideoClassifier) and run.key_report is not None
     assert isinstance(load(tmp_path / "autoencoder").model, MaskedVideoAutoencoder)

@@ -4,6 +4,8 @@ B clips; N tokens; D width. Parameter names are those of the released VideoMAE f
 2.7).
 """
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,6 +14,15 @@ from everest import draw
 from everest.attention import attend
 
 EPS = 1e-6  # LayerNorm; METHOD.md 1.2
+Gelu = Literal["none", "tanh"]  # how it is approximated
+
+
+def skip_path(branch: Tensor, key: Tensor, purpose: str, rate: float) -> Tensor:
+    """Stochastic depth: a clip skips the branch (B, ...) at the rate, else it is scaled up."""
+    if not rate:
+        return branch
+    taken = (draw.uniform(key, purpose, 1) >= rate).to(branch.dtype) / (1 - rate)
+    return branch * taken.view(-1, *(1 for _ in branch.shape[1:]))
 
 
 class Attention(nn.Module):
@@ -45,34 +56,43 @@ class Attention(nn.Module):
 
 
 class Mlp(nn.Module):
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, out: int | None = None, gelu: Gelu = "none") -> None:
         super().__init__()
         self.fc1 = nn.Linear(width, 4 * width)
-        self.fc2 = nn.Linear(4 * width, width)
+        self.fc2 = nn.Linear(4 * width, out or width)
+        self.gelu = gelu
+
+    def hidden(self, rows: Tensor) -> Tensor:
+        """(..., D) -> (..., 4D)."""
+        return F.gelu(self.fc1(rows), approximate=self.gelu)
 
     def forward(self, rows: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(rows)))
+        return self.fc2(self.hidden(rows))
 
 
 class Block(nn.Module):
     """Attention and an MLP, each after a norm and added to its input."""
 
-    def __init__(self, width: int, heads: int, drop_path: float = 0.0, name: str = "") -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        drop_path: float = 0.0,
+        name: str = "",
+        *,
+        gelu: Gelu = "none",
+    ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps=EPS)
         self.attn = Attention(width, heads)
         self.norm2 = nn.LayerNorm(width, eps=EPS)
-        self.mlp = Mlp(width)
+        self.mlp = Mlp(width, gelu=gelu)
         self.drop_path = drop_path
         self.name = name  # of its draws
 
     def path(self, branch: Tensor, key: Tensor, which: str) -> Tensor:
-        """Stochastic depth: a clip skips the branch with the block's rate, else scaled up."""
-        if not (self.training and self.drop_path):
-            return branch
-        drawn = draw.uniform(key, f"path.{self.name}.{which}", 1)
-        taken = (drawn >= self.drop_path).to(branch.dtype) / (1 - self.drop_path)
-        return branch * taken.view(-1, *(1 for _ in branch.shape[1:]))
+        rate = self.drop_path if self.training else 0.0
+        return skip_path(branch, key, f"path.{self.name}.{which}", rate)
 
     def forward(self, rows: Tensor, key: Tensor, first: int = 0) -> Tensor:
         """(B, N, D) -> (B, N - first, D). Rows before `first` are read but not continued."""
@@ -85,7 +105,7 @@ class Block(nn.Module):
         fc2 is affine, so pooling comes before it: exact where a row of weights adds up to one.
         """
         rows = rows + self.path(self.attn(self.norm1(rows)), key, "attention")
-        hidden = F.gelu(self.mlp.fc1(self.norm2(rows)))
+        hidden = self.mlp.hidden(self.norm2(rows))
         weights = pool.to(hidden.dtype)
         branch = F.linear(weights @ hidden, self.mlp.fc2.weight) + (
             self.mlp.fc2.bias * pool.sum(dim=-1, keepdim=True)

@@ -6,16 +6,20 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from everest.backbones.registry import BACKBONES
 from everest.build import read_config
-from everest.config import ModelConfig
+from everest.classify import VideoClassifier
+from everest.config import BackboneSpec, ModelConfig, pixels_of
 from everest.convert.hub import PREFIX, fetch
 from everest.convert.read import WeightsError, read_tensors
 from everest.convert.stretch import stretched
+from everest.convert.supervised import IMAGES, fitted, from_images
 from everest.convert.weights import Weights, read_weights
 from everest.folder import RunFolder
 
-__all__ = ["Weights", "export_of", "read_start", "start_from", "with_pixels_of"]
+__all__ = ["Weights", "export_of", "like_start", "read_start", "start_from"]
 
+ASKED = ("frames", "size", "drop_path", "dropout")  # of a supervised model's config, by a recipe
 BEST, LAST = "weights/best", "weights/last"
 PLACES = ("", BEST, LAST)  # of an export in a run folder
 
@@ -40,13 +44,19 @@ def export_of(path: Path) -> Path:
     for place in PLACES:
         folder = path / place
         if is_export(folder):
-            if place == BEST and read_config(folder).kind == "autoencoder":
+            if place == BEST and read_config(folder).kind == "autoencoder" and not probed(path):
                 continue  # a pre-training goes on from its last weights
             return folder
     raise WeightsError(
         f"{path}: a folder without weights; give a run folder (with weights/last), an export, or a "
         f"weights file"
     )
+
+
+def probed(path: Path) -> bool:
+    """Whether a run's best weights are those that probes chose, not its loss."""
+    recipe = path / "recipe.json"
+    return recipe.is_file() and RunFolder(path).read_json("recipe.json").get("best_by") == "probe"
 
 
 def is_own(path: Path) -> bool:
@@ -77,19 +87,34 @@ def read_start(source: str, family: str | None = None, allow_missing: bool = Fal
     return Weights(source, config, tensors, recipe=named, allow_missing=allow_missing)
 
 
-def with_pixels_of(config: ModelConfig, start: Weights | None, resumed: Path | None) -> ModelConfig:
-    """The config with the channels, mean and standard deviation of the weights it starts from.
+def like_start(config: ModelConfig, start: Weights | None, resumed: Path | None) -> ModelConfig:
+    """The config with what the weights it starts from settle: channels, mean, standard deviation,
+    and of a supervised model all but its clip and what is dropped in training.
 
     A run that is resumed without them has its own export to tell.
     """
     if start is not None:
-        vit = start.config.vit
+        had = start.config
     elif resumed is not None and is_export(resumed / LAST):
-        vit = read_config(resumed / LAST).vit
+        had = read_config(resumed / LAST)
     else:
         return config
+    if config.backbone is not None:
+        return with_backbone_of(config, config.backbone, had.backbone)
+    vit = had.vit
     own = replace(config.vit, channels=vit.channels, mean=vit.mean, std=vit.std)
     return replace(config, vit=own)
+
+
+def with_backbone_of(
+    config: ModelConfig, own: BackboneSpec, had: BackboneSpec | None
+) -> ModelConfig:
+    if had is None or had.model != own.model:
+        return config
+    asked = {name: value for name, value in own.fields.items() if name in ASKED}
+    spec = BackboneSpec(own.model, {**had.fields, **asked})
+    pixels = pixels_of(spec.fields, BACKBONES[spec.model].tubelet)
+    return replace(config, vit=pixels, backbone=spec)
 
 
 def start_from(weights: Weights, model: nn.Module, kind: str) -> list[str]:
@@ -98,6 +123,9 @@ def start_from(weights: Weights, model: nn.Module, kind: str) -> list[str]:
     Raises WeightsError when a tensor has another shape, or a part that the model needs is missing
     and missing ones were not allowed.
     """
+    spec = model.config.backbone if isinstance(model, VideoClassifier) else None
+    if spec is not None or weights.config.backbone is not None or weights.family == IMAGES:
+        return start_backbone(weights, model, spec)
     tensors = of_kind(weights, kind)
     told = [f"  {line}" for line in weights.lines[1:]]
     wanted = model.state_dict()
@@ -133,6 +161,49 @@ def start_from(weights: Weights, model: nn.Module, kind: str) -> list[str]:
         )
     if unused:
         told.append(f"left aside: {', '.join(unused)}")
+    used = {name: value for name, value in tensors.items() if name in wanted}
+    model.load_state_dict({**wanted, **used})
+    taken = f"starts from {weights.source}: {len(used)} of {len(wanted)} tensors"
+    return [taken, *weights.lines[:1], *told]
+
+
+def start_backbone(weights: Weights, model: nn.Module, spec: BackboneSpec | None) -> list[str]:
+    """Loads a supervised model's own weights, or an image transformer's; says what was taken.
+
+    Raises WeightsError where the weights are of another system, or the model is none.
+    """
+    had = weights.config.backbone
+    if spec is None:
+        what = had.model if had is not None else weights.family
+        raise WeightsError(
+            f"--init {weights.source}: {what} weights, which start no ViT with token selection; "
+            f"give --model {had.model if had is not None else next(iter(BACKBONES))}"
+        )
+    told = [f"  {line}" for line in weights.lines[1:]]
+    if had is not None and BACKBONES[had.model].kind == BACKBONES[spec.model].kind:
+        tensors = fitted(weights.tensors, had, spec)
+    elif weights.file is not None:
+        tensors = from_images(weights.file, weights.source, spec)
+        told.append(f"an image transformer, made a video model by {spec.model}'s rule")
+    else:
+        raise WeightsError(
+            f"--init {weights.source}: a {had.model if had is not None else 'ViT'}, and "
+            f"--model is {spec.model}; give weights of that, or of an image transformer"
+        )
+    wanted = model.state_dict()
+    for name in [name for name in tensors if name.startswith("heads.")]:
+        if name not in wanted or tensors[name].shape != wanted[name].shape:
+            del tensors[name]
+            told.append(f"its {name} is of other classes: a new one is started")
+    for name in sorted(set(tensors) & set(wanted)):
+        if tensors[name].shape != wanted[name].shape:
+            raise WeightsError(
+                f"--init {weights.source}: {name} is {shape(tensors[name])} there and "
+                f"{shape(wanted[name])} in {spec.model} for this clip; give its --frames and --size"
+            )
+    anew = [name for name in wanted if name not in tensors and not name.startswith("heads.")]
+    if anew:
+        told.append(f"started anew: {len(anew)} tensors, such as {anew[0]}")
     used = {name: value for name, value in tensors.items() if name in wanted}
     model.load_state_dict({**wanted, **used})
     taken = f"starts from {weights.source}: {len(used)} of {len(wanted)} tensors"

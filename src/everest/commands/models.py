@@ -7,6 +7,7 @@ from everest.options import parse, print_json
 
 SUMMARY = "list of models"
 EXAMPLES = ("everest models",)
+CLASSES = tuple(str(number) for number in range(400))  # as Kinetics-400's, for parameters and cost
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ def run(words: list[str]) -> int:
     options = parse(Options, words, "models", examples=EXAMPLES)
     import torch
 
+    from everest.backbones.registry import BACKBONES
     from everest.build import build
     from everest.config import configure
     from everest.cost import cost_of
@@ -45,8 +47,24 @@ def run(words: list[str]) -> int:
                 "finetune_gflops": cost_of(finetune).total,
             }
         )
+    supervised: list[dict[str, Any]] = []
+    for name, backbone in BACKBONES.items():
+        recipe = FinetuneRecipe(model=name, frames=backbone.frames, head_norm="none")
+        config = configure(recipe, {"label": CLASSES})
+        with torch.device("meta"):
+            parameters = sum(p.numel() for p in build(config).parameters())
+        supervised.append(
+            {
+                "model": name,
+                "told": backbone.told,
+                "frames": backbone.frames,
+                "stride": backbone.stride,
+                "parameters": parameters,
+                "finetune_gflops": cost_of(config).total,
+            }
+        )
     if options.json:
-        print_json({"models": listed})
+        print_json({"models": listed, "supervised": supervised})
         return 0
     print("model    width  depth  heads  parameters  pre-train GFLOPs  fine-tune GFLOPs (keep 0.6)")
     for entry in listed:
@@ -56,4 +74,11 @@ def run(words: list[str]) -> int:
             f"{entry['finetune_gflops']:16.2f}"
         )
     print("any other as WIDTHxDEPTHxHEADS, such as --model 192x6x3")
+    print("\nsupervised, for finetune alone    clip    parameters  GFLOPs a view, of 224 pixels")
+    for entry in supervised:
+        clip = f"{entry['frames']}x{entry['stride']}"
+        print(
+            f"{entry['model']:24} {clip:>13} {entry['parameters'] / 1e6:11.1f} M "
+            f"{entry['finetune_gflops']:8.1f}   {entry['told']}"
+        )
     return 0

@@ -27,20 +27,10 @@ def largest_difference(folder: Path, model: Model) -> str:
     tensors do not match; says that nothing was tried where transformers does not import.
     """
     try:
-        from transformers import VideoMAEForPreTraining, VideoMAEForVideoClassification, logging
+        their_classes()
     except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision of another torch
         return f"not tried, transformers does not import ({error}): pip install 'everest-video[hf]'"
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    classifier = isinstance(model, VideoClassifier)
-    kind: Any = VideoMAEForVideoClassification if classifier else VideoMAEForPreTraining
-    other, found = kind.from_pretrained(folder, output_loading_info=True, local_files_only=True)
-    for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if found[what]:
-            raise Disagreement(f"transformers finds {what} {sorted(found[what])[:3]}")
-    clips = random_clip(model)
-    ours, theirs = outputs(model, other.eval(), clips)
-    largest = max((a - b).abs().max().item() for a, b in zip(ours, theirs, strict=True))
+    largest = difference_on(folder, model, random_clip(model))
     if not largest <= AGREES:
         raise Disagreement(
             f"transformers gives other outputs of these weights, by up to {largest:.1e} where at "
@@ -48,6 +38,28 @@ def largest_difference(folder: Path, model: Model) -> str:
             f"1e-5 to the variance, these 1e-6, which tells where features are all but constant"
         )
     return f"the same outputs in transformers on a random clip: largest difference {largest:.1e}"
+
+
+def their_classes() -> tuple[Any, Any]:
+    """transformers' classifier and autoencoder; raises ImportError, or what importing raises."""
+    from transformers import VideoMAEForPreTraining, VideoMAEForVideoClassification, logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    return VideoMAEForVideoClassification, VideoMAEForPreTraining
+
+
+def difference_on(folder: Path, model: Model, clips: Clips) -> float:
+    """The largest difference of the outputs for a clip at keep 1.0; raises Disagreement where
+    tensors do not match."""
+    classifier, autoencoder = their_classes()
+    kind = classifier if isinstance(model, VideoClassifier) else autoencoder
+    other, found = kind.from_pretrained(folder, output_loading_info=True, local_files_only=True)
+    for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if found[what]:
+            raise Disagreement(f"transformers finds {what} {sorted(found[what])[:3]}")
+    ours, theirs = outputs(model, other.eval(), clips)
+    return max((a - b).abs().max().item() for a, b in zip(ours, theirs, strict=True))
 
 
 def random_clip(model: Model) -> Clips:

@@ -141,8 +141,20 @@ def processor_of(config: ModelConfig) -> dict[str, Any]:
 
 def refuse_foreign(config: ModelConfig) -> None:
     """Raises ValueError with all that these two classes of Hugging Face cannot be."""
+    faults = faults_of(config)
+    if faults:
+        raise ValueError(
+            f"--to hf: VideoMAE's classes there cannot be this model: {'; '.join(faults)}; write "
+            f"--to everest"
+        )
+
+
+def faults_of(config: ModelConfig) -> list[str]:
+    """What of a model these two classes cannot be."""
     vit = config.vit
     faults = []
+    if config.backbone is not None:
+        return [f"it is {config.backbone.model}"]
     if vit.positions != "sinusoid":
         faults.append(f"its positions are {vit.positions} and must be sinusoid")
     if vit.class_token:
@@ -156,13 +168,11 @@ def refuse_foreign(config: ModelConfig) -> None:
             faults.append("it keeps the encoder's norm (--encoder-norm keep)")
         if len(config.classes) != 1:
             faults.append(f"it has {len(config.classes)} label columns and must have one")
+        elif config.kinds:
+            faults.append(f"its labels are of kind {next(iter(config.kinds.values()))}, not class")
     else:
         names = [[target.name for target in spec.targets] for spec in config.decoders]
         if names != [["pixels"]]:
             said = ", ".join("+".join(part) for part in names) or "nothing"
             faults.append(f"it predicts {said} and must predict pixels with one decoder")
-    if faults:
-        raise ValueError(
-            f"--to hf: VideoMAE's classes there cannot be this model: {'; '.join(faults)}; write "
-            f"--to everest"
-        )
+    return faults

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from everest.convert import bounds
 from everest.convert.beside import Beside, beside_of
 
 WRAPPERS = ("model", "module", "model_state", "state_dict")  # METHOD.md 2.6, in this order
@@ -63,11 +64,19 @@ def read_content(path: str | Path) -> Content:
             return Content(load_file(path))
         except (SafetensorError, OSError, ValueError) as error:
             raise WeightsError(f"{path}: not a whole safetensors file ({error})") from error
+    hole = bounds.unsafe_reader()
+    if hole:
+        raise WeightsError(f"{path}: {hole}")
     try:
+        bomb = bounds.packed_too_tight(path)
+        if bomb:
+            raise WeightsError(f"{path}: {bomb}")
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
             # Of other pickle protocols torch only says that it may fail to read them.
             warnings.filterwarnings("ignore", message="Detected pickle protocol")
             content = torch.load(path, map_location="cpu", weights_only=True)
+    except WeightsError:
+        raise
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path}: not a weights file, or one that holds code; nothing in it was run. "
@@ -79,7 +88,11 @@ def read_content(path: str | Path) -> Content:
         raise WeightsError(
             f"{path}: not a whole weights file ({type(error).__name__}); was the copy cut?"
         ) from error
-    return Content(flat(content, path), beside_of(content))
+    tensors = flat(content, path)
+    bomb = bounds.larger_than_told(tensors, path)
+    if bomb:
+        raise WeightsError(f"{path}: {bomb}")
+    return Content(tensors, beside_of(content))
 
 
 def flat(content: object, path: Path) -> dict[str, Tensor]:

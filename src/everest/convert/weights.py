@@ -1,7 +1,7 @@
 """This file decides how a weights file becomes tensors under our names and a model's config."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -9,13 +9,23 @@ from torch import Tensor
 
 from everest.build import Model, build
 from everest.config import ModelConfig
+from everest.convert.backbones import BackboneReport, read_backbone
 from everest.convert.beside import Beside
+from everest.convert.flax import is_flax, read_flax
 from everest.convert.folders import read_file, read_folder
 from everest.convert.infer import HEADS, infer_config, part_of
 from everest.convert.read import Content, WeightsError
 from everest.convert.renaming import PIECE, Family, to_ours
 from everest.convert.report import KeyReport
 from everest.convert.shaping import Placed, placed, split, tidied
+from everest.convert.supervised import (
+    IMAGE,
+    IMAGES,
+    config_of,
+    is_image,
+    layout_of,
+    told_by,
+)
 from everest.convert.tables import FAMILIES, NAMED, RLT_NOTE, recognise
 
 FOREIGN = {  # endings of parameters that change what a block computes -> what they are
@@ -33,10 +43,12 @@ class Weights:
     source: str
     config: ModelConfig
     tensors: dict[str, Tensor]
-    report: KeyReport | None = None  # none for our own folders, which hold all by its own name
+    # None for our own folders, which hold all by its own name.
+    report: KeyReport | BackboneReport | None = None
     family: str = "everest"
     recipe: str | None = None  # the named recipe of the run they come from
     allow_missing: bool = False  # whether a model may start without some of them
+    file: Path | None = None  # where they were read
 
     @property
     def kind(self) -> str:
@@ -62,15 +74,28 @@ def read_weights(
     """
     path = Path(path)
     shown = source or str(path)
-    content = read_folder(path)[1] if path.is_dir() else read_file(path)
-    return weights_of(content, shown, family, allow_missing)
+    if is_flax(path):
+        content = Content(read_flax(path))
+    else:
+        content = read_folder(path)[1] if path.is_dir() else read_file(path)
+    return replace(weights_of(content, shown, family, allow_missing), file=path)
 
 
 def weights_of(
     content: Content, source: str, family: str | None = None, allow_missing: bool = False
 ) -> Weights:
     """As `read_weights`, of a file that is read already."""
+    supervised = layout_of(content.tensors, family)
+    if supervised is not None:
+        kind, layout = supervised
+        told = told_by(kind, content.tensors)
+        found = read_backbone(content.tensors, source, layout, told, allow_missing=allow_missing)
+        config = config_of(kind, found)
+        name = layout.family.name
+        return Weights(source, config, found.tensors, found.report, name, None, allow_missing)
     theirs, beside = tidied(content.tensors), content.beside
+    if family is None and recognise(theirs) is None and is_image(content.tensors):
+        return Weights(source, IMAGE, {}, family=IMAGES, allow_missing=allow_missing)
     refuse_foreign(theirs, source)
     known = family_of(theirs, source, family)
     tensors, reshaped = split(theirs)

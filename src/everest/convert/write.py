@@ -83,6 +83,8 @@ def released_family(config: ModelConfig) -> Family:
             faults.append(f"pool {vit.pool} with head norm {config.head_norm}")
         if len(config.classes) != 1:
             faults.append(f"{len(config.classes)} label columns")
+        elif config.kinds:
+            faults.append(f"labels of kind {next(iter(config.kinds.values()))}")
         family: Family | None = FINETUNE
     else:
         targets = tuple(tuple(target.name for target in spec.targets) for spec in config.decoders)
