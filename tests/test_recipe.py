@@ -72,6 +72,8 @@ def test_every_named_recipe_survives_a_file_is_valid_and_builds(name: str, tmp_p
     named = RECIPES[name]
     assert named.told.strip()
     for kind, recipe in ((PretrainRecipe, named.pretrain), (FinetuneRecipe, named.finetune)):
+        if recipe is None:
+            continue
         path = tmp_path / "recipe.json"
         path.write_text(json.dumps(recipe.to_json()))
         assert read_recipe(kind, path) == recipe
@@ -201,27 +203,3 @@ def test_a_selector_is_the_methods_where_none_is_asked_for() -> None:
     assert PretrainRecipe(method="videomae").selector == "tube"
     assert PretrainRecipe(method="videomae", select="random").selector == "random"
     assert FinetuneRecipe().selector == "rero"
-
-
-# The paper's recipes
-
-
-def test_the_papers_recipes_hold_the_papers_figures() -> None:
-    ucf = RECIPES["everest-ucf101"]
-    assert (ucf.pretrain.keep, ucf.finetune.keep) == (0.3, 0.6)
-    assert configure(ucf.pretrain).select.visible == 0.1
-    assert (ucf.pretrain.epochs, ucf.finetune.epochs) == (3200, 100)
-    assert (ucf.pretrain.batch_size, ucf.finetune.batch_size) == (192, 128)
-    assert (ucf.pretrain.optim.lr, ucf.pretrain.optim.betas) == (1e-3, (0.9, 0.95))
-    assert (ucf.pretrain.optim.warmup, ucf.finetune.optim.warmup) == (40, 5)
-    assert ucf.finetune.optim.layer_decay == 0.75
-    assert (ucf.finetune.drop_path, ucf.finetune.smoothing) == (0.1, 0.1)
-    assert (ucf.finetune.pool, ucf.finetune.head_norm) == ("mean", "layer")
-    assert ucf.finetune.encoder_norm == "drop"
-    assert not ucf.pretrain.frame_select
-    hmdb = RECIPES["everest-hmdb51"]
-    assert (hmdb.pretrain.epochs, hmdb.finetune.epochs) == (4800, 50)
-    assert (hmdb.pretrain.stride, hmdb.finetune.stride) == (2, 2)
-    framed = RECIPES["everest-frames"]
-    assert framed.pretrain.frame_select and framed.finetune.frame_select
-    assert (framed.pretrain.alpha, framed.finetune.alpha) == (1.5, 1.5)

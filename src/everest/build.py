@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from everest.backbones.registry import make
 from everest.blocks import start_truncated
 from everest.cells import RunningCells
-from everest.classify import SingleLabel, VideoClassifier
-from everest.config import ModelConfig, SelectConfig, TargetSpec, configure
+from everest.classify import Reader, VideoClassifier
+from everest.config import BackboneSpec, ModelConfig, SelectConfig, TargetSpec, configure
 from everest.convert.read import WeightsError, read_tensors
+from everest.heads import head_of
+from everest.kinds import columns_of
 from everest.masked import Decoder, DecoderConfig, MaskedVideoAutoencoder
 from everest.names import TARGETS
 from everest.pairs import InformativePairs
@@ -81,6 +84,8 @@ def build(config: ModelConfig, teachers: Mapping[str, VideoTransformer] | None =
 
     Raises ValueError for sizes and budgets that do not fit each other.
     """
+    if config.backbone is not None:
+        return build_backbone(config, config.backbone)
     encoder = VideoTransformer(config.vit)
     select = selector_of(config.select)
     pairs = InformativePairs(config.pairs.alpha, config.pairs.keep) if config.pairs else None
@@ -106,23 +111,40 @@ def build(config: ModelConfig, teachers: Mapping[str, VideoTransformer] | None =
         autoencoder = MaskedVideoAutoencoder(encoder, select, decoders, pairs)
         autoencoder.config = config
         return autoencoder
+    return classifier_of(encoder, config, select, pairs)
+
+
+def build_backbone(config: ModelConfig, spec: BackboneSpec) -> VideoClassifier:
+    """A classifier on a supervised model, which reads the whole clip."""
+    return classifier_of(make(spec), config)
+
+
+def classifier_of(
+    reader: Reader,
+    config: ModelConfig,
+    select: Selector | None = None,
+    pairs: InformativePairs | None = None,
+) -> VideoClassifier:
     heads = {
-        column: SingleLabel(
-            encoder.features, len(names), smoothing=config.smoothing, dropout=config.dropout
+        name: head_of(
+            reader.features,
+            column,
+            config.scales.get(name, (0.0, 1.0)),
+            smoothing=config.smoothing,
+            dropout=config.dropout,
         )
-        for column, names in config.classes.items()
+        for name, column in columns_of(config.classes, config.kinds).items()
     }
-    classifier = VideoClassifier(encoder, heads, select, pairs, head_norm=config.head_norm)
+    classifier = VideoClassifier(reader, heads, select, pairs, head_norm=config.head_norm)
     classifier.config = config
     return classifier
 
 
 def start_classifier(model: VideoClassifier, recipe: FinetuneRecipe) -> None:
     """First weights of a classifier; what `--init` brings is loaded over them."""
-    if recipe.start == "truncated":
-        model.reader.apply(start_truncated)  # type: ignore[attr-defined]
-    for head in model.heads:
-        assert isinstance(head, SingleLabel)
+    if recipe.start == "truncated" and isinstance(model.reader, VideoTransformer):
+        model.reader.apply(start_truncated)
+    for head in model.head_of.values():
         head.start(recipe.head_scale)
 
 

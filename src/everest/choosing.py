@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Generic
 
 from everest.config import ModelConfig
+from everest.convert.supervised import IMAGES
 from everest.recipe import (
+    JOBS,
     AnyRecipe,
     FinetuneRecipe,
     PretrainRecipe,
@@ -18,8 +20,8 @@ from everest.starting import Weights
 from everest.vit import SIZES
 
 FEW_CLIPS = 2000
-PAPER = "everest-ucf101"
-SMALL = "small-data"
+OWN_SETS = ((FEW_CLIPS, "small-data"), (50_000, "medium-data"))  # fewer clips than -> recipe
+LARGE = "large-data"
 
 
 @dataclass(frozen=True)
@@ -48,19 +50,29 @@ def choose_recipe(
         named, why = asked, "as asked"
     elif start is not None and start.recipe in RECIPES:
         named, why = str(start.recipe), f"as {start.source} was trained"
-    elif clips < FEW_CLIPS:
-        named, why = SMALL, f"{clips} clips are fewer than {FEW_CLIPS:,}"
     else:
-        named, why = PAPER, f"{clips:,} clips"
+        named, why = by_size(clips)
     entry = RECIPES[named]
-    recipe = {PretrainRecipe: entry.pretrain, FinetuneRecipe: entry.finetune}[kind]
-    assert isinstance(recipe, kind)
+    part = {PretrainRecipe: entry.pretrain, FinetuneRecipe: entry.finetune}[kind]
+    if part is None:
+        job, lines = JOBS[kind], "\n".join(f"  {line}" for line in entry.commands(named))
+        raise RecipeError(f"--recipe {named}: has no part for {job}; it is run as\n{lines}")
+    assert isinstance(part, kind)
+    recipe = part
     fits = fitting_batch(clips)
     if asked in (None, "auto") and recipe.batch_size != "auto" and recipe.batch_size > fits:
         recipe = changed(recipe, batch_size=fits)
-    if start is not None:
+    if start is not None and start.family != IMAGES:
         recipe = changed(recipe, **shape_fields(start.config))
     return Choice(recipe, named, why)
+
+
+def by_size(clips: int) -> tuple[str, str]:
+    """(recipe, why) for a set of one's own."""
+    for most, named in OWN_SETS:
+        if clips < most:
+            return named, f"{clips:,} clips are fewer than {most:,}"
+    return LARGE, f"{clips:,} clips"
 
 
 def fitting_batch(clips: int) -> int:
@@ -74,19 +86,24 @@ def fitting_batch(clips: int) -> int:
 def shape_fields(config: ModelConfig) -> dict[str, object]:
     """The recipe fields that a finished model settles."""
     vit, clip = config.vit, config.clip
-    triple = (vit.width, vit.depth, vit.heads)
-    names = {size: name for name, size in SIZES.items()}
     height, width = clip.size
-    return {
-        "model": names.get(triple, "x".join(map(str, triple))),
-        "positions": vit.positions,
-        "class_token": vit.class_token,
-        "patch": vit.patch,
-        "tubelet": vit.tubelet,
+    shape: dict[str, object] = {
         "frames": clip.frames,
         "size": height if height == width else f"{height}x{width}",
         "stride": clip.stride,
         "fps": clip.fps,
         "short_side": clip.short_side,
         "fit": clip.fit,
+    }
+    if config.backbone is not None:
+        return {**shape, "model": config.backbone.model}
+    triple = (vit.width, vit.depth, vit.heads)
+    names = {size: name for name, size in SIZES.items()}
+    return {
+        **shape,
+        "model": names.get(triple, "x".join(map(str, triple))),
+        "positions": vit.positions,
+        "class_token": vit.class_token,
+        "patch": vit.patch,
+        "tubelet": vit.tubelet,
     }

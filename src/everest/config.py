@@ -3,14 +3,18 @@
 import dataclasses
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from torch import nn
 
+from everest.backbones.registry import BACKBONES, config_fields
+from everest.kinds import Kind, Scale
 from everest.names import TEACHERS
 from everest.recipe import FinetuneRecipe, PretrainRecipe, Recipe, RecipeError
+from everest.room import write_text
 from everest.selection import Budget
 from everest.tensors import write_tensors
 from everest.vit import SIZES, VitConfig
@@ -32,6 +36,7 @@ class ClipConfig:
     fps: float | None = None  # frames a second, instead of a stride
     short_side: int | None = None  # pixels
     fit: Literal["crop", "pad"] = "crop"
+    sampling: Literal["dense", "segments"] = "dense"  # segments: frames spread over the video
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,14 @@ class DecoderSpec:
 
 
 @dataclass(frozen=True)
+class BackboneSpec:
+    """A supervised model, of `backbones/`; beside it ModelConfig.vit says only what pixels are."""
+
+    model: str  # of backbones.registry.BACKBONES
+    fields: dict[str, Any]  # of its config
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     kind: Literal["autoencoder", "classifier"]
     vit: VitConfig
@@ -73,9 +86,12 @@ class ModelConfig:
     pairs: PairsConfig | None = None
     decoders: tuple[DecoderSpec, ...] = ()
     classes: dict[str, tuple[str, ...]] = field(default_factory=dict)  # label column -> names
-    head_norm: Literal["layer", "batch"] = "layer"
+    kinds: dict[str, Kind] = field(default_factory=dict)  # label column -> kind; else "class"
+    scales: dict[str, Scale] = field(default_factory=dict)  # of columns of numbers
+    head_norm: Literal["layer", "batch", "none"] = "layer"
     dropout: float = 0.0
     smoothing: float = 0.0
+    backbone: BackboneSpec | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {"schema": SCHEMA, **dataclasses.asdict(self)}
@@ -89,7 +105,7 @@ class ModelConfig:
             )
         vit = dict(content["vit"])
         vit["mean"], vit["std"] = tuple(vit["mean"]), tuple(vit["std"])
-        if vit["table"] is not None:
+        if vit.get("table") is not None:
             vit["table"] = tuple(vit["table"])
         clip = dict(content["clip"])
         clip["size"] = tuple(clip["size"])
@@ -106,6 +122,9 @@ class ModelConfig:
                 for spec in content["decoders"]
             ),
             classes={name: tuple(names) for name, names in content["classes"].items()},
+            kinds=dict(content.get("kinds", {})),  # older files know of classes alone
+            scales={name: (mean, std) for name, (mean, std) in content.get("scales", {}).items()},
+            backbone=BackboneSpec(**content["backbone"]) if content.get("backbone") else None,
             head_norm=content["head_norm"],
             dropout=content["dropout"],
             smoothing=content["smoothing"],
@@ -116,8 +135,16 @@ def write_model(model: nn.Module, config: ModelConfig, folder: str | Path) -> No
     """Writes model.safetensors and config.json: an export that `from_pretrained` reads."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_tensors(model.state_dict(), folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(config.to_json(), indent=1) + "\n")
+    numbers, told = folder / "model.safetensors", folder / "config.json"
+    try:
+        write_text(told, json.dumps(config.to_json(), indent=1) + "\n")
+        write_tensors(model.state_dict(), numbers)
+    except OSError:
+        if not numbers.exists():  # the first export of this folder: no half of one is left
+            told.unlink(missing_ok=True)
+            with suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 def size_of_model(model: str) -> tuple[int, int, int]:
@@ -179,10 +206,18 @@ def configure(
 
     Raises RecipeError for what cannot be built.
     """
-    width, depth, heads = size_of_model(recipe.model)
     clip = ClipConfig(
-        recipe.frames, recipe.sides, recipe.stride, recipe.fps, recipe.short_side, recipe.fit
+        recipe.frames,
+        recipe.sides,
+        recipe.stride,
+        recipe.fps,
+        recipe.short_side,
+        recipe.fit,
+        recipe.sampling,
     )
+    if recipe.model in BACKBONES:
+        return configure_backbone(recipe, clip, classes or {})
+    width, depth, heads = size_of_model(recipe.model)
     positions = recipe.own("positions") if recipe.positions == "auto" else recipe.positions
     height, across = recipe.sides
     grid = (recipe.frames // recipe.tubelet, height // recipe.patch, across // recipe.patch)
@@ -224,4 +259,56 @@ def configure(
         head_norm=recipe.head_norm,
         dropout=recipe.dropout,
         smoothing=recipe.smoothing,
+    )
+
+
+def configure_backbone(
+    recipe: Recipe, clip: ClipConfig, classes: dict[str, tuple[str, ...]]
+) -> ModelConfig:
+    """A supervised model, which reads every token; raises RecipeError for what it cannot do."""
+    if not isinstance(recipe, FinetuneRecipe):
+        raise RecipeError(
+            f"--model {recipe.model}: a supervised model has no masked pre-training; train it with "
+            f"everest finetune --init none, or pre-train one of {', '.join(SIZES)}"
+        )
+    whole = FinetuneRecipe.keep, 1.0  # what is not asked for, and all
+    for option, given, fine in (
+        ("--select", recipe.select, recipe.select in ("auto", "all")),
+        ("--keep", recipe.keep, recipe.keep in whole),
+        ("--frame-select", "", not recipe.frame_select),
+    ):
+        if not fine:
+            raise RecipeError(
+                f"{option} {given}".rstrip() + f": {recipe.model} cannot read a part of the tokens;"
+                f" leave it out, or choose one of {', '.join(SIZES)}"
+            )
+    entry = BACKBONES[recipe.model]
+    try:
+        fields = config_fields(recipe)
+    except ValueError as error:
+        raise RecipeError(f"--model {recipe.model}: {error}") from error
+    return ModelConfig(
+        "classifier",
+        pixels_of(fields, entry.tubelet),
+        clip,
+        SelectConfig("all"),
+        classes=classes,
+        head_norm=recipe.head_norm,
+        dropout=recipe.dropout,
+        smoothing=recipe.smoothing,
+        backbone=BackboneSpec(recipe.model, fields),
+    )
+
+
+def pixels_of(fields: dict[str, Any], tubelet: int) -> VitConfig:
+    """What pixels are to a backbone whose config has these fields; the rest of it means nothing."""
+    return VitConfig(
+        fields["width"],
+        fields["depth"],
+        fields["heads"],
+        patch=fields.get("patch", 16),
+        tubelet=tubelet,
+        channels=fields["channels"],
+        mean=tuple(fields["mean"]),
+        std=tuple(fields["std"]),
     )

@@ -4,8 +4,11 @@ additions and the selection are not counted)."""
 
 from dataclasses import dataclass
 
+import torch
+
+from everest.backbones.registry import make
 from everest.build import selector_of
-from everest.config import ModelConfig, TargetSpec
+from everest.config import BackboneSpec, ModelConfig, TargetSpec
 from everest.selection import Grid, size_of
 from everest.targets.hog import Hog
 from everest.targets.mlp import HIDDEN
@@ -39,6 +42,8 @@ def blocks(tokens: int, width: int, depth: int) -> float:
 
 def cost_of(config: ModelConfig) -> Cost:
     """The cost of the model's clip: (frames, size, keep, visible) as its config says."""
+    if config.backbone is not None:
+        return backbone_cost(config, config.backbone)
     vit, (height, width) = config.vit, config.clip.size
     grid = (config.clip.frames // vit.tubelet, height // vit.patch, width // vit.patch)
     total = grid[0] * grid[1] * grid[2]
@@ -49,7 +54,7 @@ def cost_of(config: ModelConfig) -> Cost:
     decoder = head = 0.0
     if config.kind == "classifier":
         features = vit.width * (vit.steps if vit.pool == "steps" else 1)
-        head = sum(features * len(names) for names in config.classes.values()) + NORM * features
+        head = features * outputs(config) + NORM * features
     for spec in config.decoders:
         read = visible + masked
         decoder += visible * vit.width * spec.width + blocks(read, spec.width, spec.depth)
@@ -58,6 +63,21 @@ def cost_of(config: ModelConfig) -> Cost:
     if config.kind == "autoencoder":
         encoder += NORM * visible * vit.width
     return Cost(*(part / GIGA for part in (embed, encoder, decoder, head)))
+
+
+def outputs(config: ModelConfig) -> int:
+    """Numbers that a classifier gives a clip: one a class, and one for a column of numbers."""
+    return sum(max(len(names), 1) for names in config.classes.values())
+
+
+def backbone_cost(config: ModelConfig, spec: BackboneSpec) -> Cost:
+    """The cost of a supervised model's view: what it says of itself, and its last layer."""
+    with torch.device("meta"):
+        reader = make(spec)
+    parts = reader.cost(config.clip.frames, *config.clip.size)
+    embed = parts.pop("embed")
+    head = reader.features * outputs(config)
+    return Cost(embed / GIGA, sum(parts.values()) / GIGA, 0.0, head / GIGA)
 
 
 def head_of(target: TargetSpec, width: int, vit: VitConfig) -> float:

@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from everest.augment.refusing import refuse_augmentation, refuse_sampling
 from everest.crops import Crop, Sides
+from everest.judging import Judge, refuse_judging
 from everest.names import METHODS, SELECTORS, Method, decoders_of, teacher_option
+from everest.rates import refuse_rates
 
 Auto = Literal["auto"]
 
@@ -22,8 +25,8 @@ class RecipeError(ValueError):
 
 @dataclass(frozen=True)
 class Optim:
-    lr: float = 1e-3  # per 256 clips a step; scaled by the batch
-    min_lr: float = 1e-5  # at the end; per 256 clips
+    lr: float = 1e-3  # per `per` clips a step; scaled by the batch
+    min_lr: float = 1e-5  # at the end of a cosine; scaled alike
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 0.05
     eps: float = 1e-8
@@ -31,6 +34,12 @@ class Optim:
     warmup_share: float | None = None  # of all steps; instead of warmup
     clip_grad: float | None = None  # largest L2 norm of the gradient
     layer_decay: float = 1.0  # rate factor from one block to the one before it
+    kind: Literal["adamw", "sgd"] = "adamw"
+    momentum: float = 0.9  # of sgd
+    schedule: Literal["cosine", "steps"] = "cosine"
+    decay_at: tuple[float, ...] = ()  # epochs at which steps multiply the rate
+    decay_by: float = 0.1  # what they multiply it by
+    per: int = 256  # clips a step that lr and min_lr are given for
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,7 @@ class Recipe:
     size: int | str = 224  # pixels a side, or HEIGHTxWIDTH
     stride: float = 4  # source frames from one frame of a clip to the next
     fps: float | None = None  # frames a second, instead of a stride
+    sampling: Literal["dense", "segments"] = "dense"  # segments: frames spread over the video
     positions: Literal["auto", "sinusoid", "sincos3d", "table"] = (
         "auto"  # of tokens; table: learned
     )
@@ -61,6 +71,8 @@ class Recipe:
     accumulate: int = 1  # parts that a step's batch is computed in; changes no result
     clips_per_video: int | Auto = 1  # clips an epoch takes of a video; auto: one a started 10 s
     eval_every: int | Auto = "auto"  # epochs from one validation to the next
+    patience: int | None = None  # evaluations without a gain after which a run ends
+    ema: float | None = None  # share of the averaged weights that a step keeps, such as 0.9999
     seed: int = 0
     precision: Literal["auto", "float32", "bf16"] = "auto"
     device: str = "auto"  # auto, cpu, cuda, mps
@@ -100,6 +112,10 @@ class PretrainRecipe(Recipe):
     decoder_depth: int | Auto = "auto"  # blocks
     decoder_share: float = 1.0  # of all tokens that are decoded, in running cells (VideoMAE V2)
     drop_path: float = 0.0
+    probe_data: str | None = None  # labelled clips that frozen features are probed on
+    probe_label: str | None = None  # their label column, where a list has several
+    probe_every: int | Auto = "auto"  # epochs from one probe to the next; auto: eval_every
+    best_by: Judge = "validation"  # what chooses the best weights, and patience goes by
 
     @property
     def decoders(self) -> list[list[str]]:
@@ -116,13 +132,21 @@ class FinetuneRecipe(Recipe):
     epochs: int = 100
     batch_size: int | Auto = 16
     pool: Literal["mean", "steps"] = "mean"  # steps: each time step's mean, concatenated
-    head_norm: Literal["layer", "batch"] = "layer"  # norm of the pooled features
+    head_norm: Literal["layer", "batch", "none"] = "layer"  # norm of the pooled features
     encoder_norm: Literal["keep", "drop"] = "drop"  # the encoder's final norm
     head_scale: float = 0.001  # of the head's first weights
     start: Literal["truncated", "xavier"] = "truncated"  # first weights from scratch
     drop_path: float = 0.1
     dropout: float = 0.0  # of the features, before the head
-    smoothing: float = 0.1  # of labels
+    smoothing: float = 0.1  # of labels of one class
+    smallest_area: float = 0.08  # share of the frame, of crop "area"
+    randaugment: str = ""  # such as rand-m7-n4-mstd0.5-inc1
+    jitter: float = 0.0  # strength of brightness, contrast and colour changes
+    erasing: float = 0.0  # share of clips with a box of noise
+    mixup: float = 0.0  # alpha of Beta(alpha, alpha); 0: off
+    cutmix: float = 0.0  # alpha of Beta(alpha, alpha); 0: off
+    repeats: int = 1  # differently augmented clips of a decode; not counted in the rate's batch
+    balance: bool = False  # each class equally often in an epoch
     freeze: bool = False  # train the head alone: a linear probe of what --init brings
     optim: Optim = field(
         default_factory=lambda: Optim(min_lr=1e-6, betas=(0.9, 0.999), warmup=5, layer_decay=0.75)
@@ -134,7 +158,7 @@ JOBS: dict[type[Recipe], str] = {PretrainRecipe: "pretrain", FinetuneRecipe: "fi
 # What may differ when a run is resumed: how the work is done, never what is computed.
 # A teacher's file may move: what it holds is compared (preparing.py).
 FREE_ON_RESUME = frozenset(
-    {"workers", "device", "cache", "accumulate", "image_teacher", "video_teacher"}
+    {"workers", "device", "cache", "accumulate", "image_teacher", "video_teacher", "probe_data"}
 )
 TOLD = ("named", "teachers")  # stand in a run folder's recipe.json beside the recipe's fields
 
@@ -183,8 +207,8 @@ def from_json(kind: type[Recipe], content: dict[str, Any], source: str) -> Recip
     if job != JOBS[kind]:
         raise RecipeError(f"{source}: a recipe for {job}, not for {JOBS[kind]}")
     optim = dict(content.pop("optim", {}))
-    if "betas" in optim:
-        optim["betas"] = tuple(optim["betas"])
+    for name in {"betas", "decay_at"} & set(optim):
+        optim[name] = tuple(optim[name])
     try:
         return changed(kind(optim=Optim(**optim)), **content)
     except TypeError as error:
@@ -209,6 +233,14 @@ def validate(recipe: Recipe) -> None:
             raise RecipeError(f"{flag(name)} {getattr(recipe, name)}: must be above 0")
     if recipe.fps is not None and recipe.fps <= 0:
         raise RecipeError(f"--fps {recipe.fps}: must be above 0")
+    try:
+        refuse_sampling(recipe)
+        refuse_rates(recipe)
+        refuse_judging(recipe)
+        if isinstance(recipe, FinetuneRecipe):
+            refuse_augmentation(recipe)
+    except ValueError as error:
+        raise RecipeError(str(error)) from error
     if recipe.batch_size != "auto":
         if recipe.batch_size < 1:
             raise RecipeError(f"--batch-size {recipe.batch_size}: must be at least 1")

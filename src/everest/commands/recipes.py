@@ -31,8 +31,9 @@ def run(words: list[str]) -> int:
     document: dict[str, dict[str, Any]] = {
         name: {
             "told": entry.told,
-            "pretrain": entry.pretrain.to_json(),
-            "finetune": entry.finetune.to_json(),
+            "commands": entry.commands(name),
+            "pretrain": entry.pretrain and entry.pretrain.to_json(),
+            "finetune": entry.finetune and entry.finetune.to_json(),
         }
         for name, entry in chosen.items()
     }
@@ -41,9 +42,15 @@ def run(words: list[str]) -> int:
         return 0
     for name, content in document.items():
         print(f"{name}\n  {content['told']}")
-        if options.name:
-            for job in ("pretrain", "finetune"):
-                print(f"  {job}:")
-                for field, value in content[job].items():
-                    print(f"    {field}: {value}")
+        if options.name is None:
+            continue
+        print("  commands:")
+        for line in content["commands"]:
+            print(f"    {line}")
+        for job in ("pretrain", "finetune"):
+            if content[job] is None:
+                continue
+            print(f"  {job}:")
+            for field, value in content[job].items():
+                print(f"    {field}: {value}")
     return 0
