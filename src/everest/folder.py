@@ -12,12 +12,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from everest import locking
 from everest.checkpoint import write_text
+from everest.room import writing
 from everest.version import __version__
 
 WRITTEN = frozenset(  # all that a run leaves in its folder
     "recipe.json command.txt env.json log.txt metrics.jsonl timings.jsonl data.json curves.png"
-    " predictions.csv samples state weights".split()
+    " predictions.csv samples state weights report.html README.md evaluation.json"
+    " evaluation run.lock".split()
 )
 STARTED = frozenset({"log.txt", "samples"})  # by a run that ended before its recipe was written
 
@@ -63,7 +66,10 @@ class RunFolder:
                 f"--out {self.path}: {nearest} cannot be written ({error.strerror}); give a "
                 f"folder you own"
             ) from error
-        if self.path.exists() and any(self.path.iterdir()):
+        holder = locking.holder(self.path)
+        if holder is not None:
+            raise FolderError(locking.refusal(self.path, holder))
+        if self.path.exists() and any(it.name != locking.NAME for it in self.path.iterdir()):
             if overwrite:
                 self.refuse_foreign()
             elif not resume:
@@ -77,12 +83,15 @@ class RunFolder:
         self.check(resume=resume, overwrite=overwrite)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            locking.take(self.path)
             if overwrite:
                 self.empty()
             probe = self.path / ".writable"
             probe.write_text("")
             probe.unlink()
             self.samples.mkdir(exist_ok=True)
+        except locking.Locked as error:  # another run was quicker
+            raise FolderError(str(error)) from error
         except OSError as error:
             raise FolderError(
                 f"--out {self.path}: cannot be written ({error.strerror}); give a folder you own"
@@ -106,6 +115,8 @@ class RunFolder:
     def empty(self) -> None:
         """Removes a run."""
         for entry in self.path.iterdir():
+            if entry.name == locking.NAME:
+                continue  # ours, and its removal would let another in
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
             else:
@@ -127,8 +138,9 @@ class RunFolder:
         self.write_json("env.json", environment())
 
     def append(self, name: str, line: dict[str, Any]) -> None:
-        with (self.path / name).open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        text = json.dumps(line) + "\n"
+        with writing(self.path / name, len(text)), (self.path / name).open("a") as file:
+            file.write(text)
 
     def metrics(self) -> list[dict[str, Any]]:
         return list(self.lines("metrics.jsonl"))

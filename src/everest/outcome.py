@@ -33,6 +33,7 @@ def write_data(ready: Prepared) -> None:
             "train": [row_json(row) for row in ready.train.rows],
             "held_out": [row_json(row) for row in ready.held.rows] if ready.held else [],
             "classes": ready.config.classes,
+            "kinds": ready.config.kinds,
             "bad": bad_files(ready),
         },
     )

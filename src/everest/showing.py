@@ -1,4 +1,7 @@
-"""This file decides what a film of a model's tokens shows: what is kept, what comes back."""
+"""This file decides what a film of a model's tokens shows: what is kept, what comes back.
+
+T frames; t, h, w the token grid; H, W pixels of the clip; n candidate frame pairs.
+"""
 
 from dataclasses import dataclass
 
@@ -8,6 +11,7 @@ from torch import Tensor
 
 from everest.clips import Clips
 from everest.entries import shown
+from everest.frame_folders import RATE
 from everest.masked import MaskedVideoAutoencoder
 from everest.report.panels import film
 from everest.run import Run
@@ -26,9 +30,24 @@ class Shown:
     total: int
 
 
-def show(run: Run, path: str) -> Shown:
-    """The middle clip of a video through a model; raises ValueError when it cannot be read."""
-    loader = run.loader(rows_of(path, None, None))
+@dataclass(frozen=True)
+class Seen:
+    """One clip as a model sees it."""
+
+    video: np.ndarray  # (T, H, W, C) uint8: what is read, the chosen pairs of the candidates
+    scores: np.ndarray  # (t, h, w) float: how much each token changed
+    is_visible: np.ndarray  # (t, h, w) bool
+    is_masked: np.ndarray  # (t, h, w) bool
+    rebuilt: np.ndarray | None  # (T, H, W, C) uint8; None where no pixels are predicted
+    is_chosen: np.ndarray | None  # (n,) bool; None without frame selection
+    candidates: np.ndarray | None  # (n, H, W, C) uint8: the first frame of each pair
+    out: dict[str, Tensor]  # all that the model gave, on the CPU
+
+
+def show(run: Run, path: str, *, frame_rate: float = RATE) -> Shown:
+    """The middle clip of a video through a model; `frame_rate` (frames a second) is that of a
+    folder of frames. Raises ValueError when it cannot be read."""
+    loader = run.loader(rows_of(path, None, None, frame_rate))
     try:
         clips = next(iter(loader.evaluation(1)))
     finally:
@@ -39,9 +58,27 @@ def show(run: Run, path: str) -> Shown:
     return draw(run, clips)
 
 
-@torch.inference_mode()
 def draw(run: Run, clips: Clips) -> Shown:
     """A batch of one clip -> its film."""
+    seen = look(run, clips)
+    frames = film(
+        seen.video,
+        seen.scores,
+        seen.is_visible,
+        seen.is_masked,
+        seen.rebuilt,
+        seen.is_chosen,
+        seen.candidates,
+        tubelet=run.config.vit.tubelet,
+        patch=run.config.vit.patch,
+    )
+    visible, masked = int(seen.is_visible.sum()), int(seen.is_masked.sum())
+    return Shown(frames, visible, masked, seen.is_visible.size)
+
+
+@torch.inference_mode()
+def look(run: Run, clips: Clips) -> Seen:
+    """A batch of one clip -> what the model sees of it, and what it makes of the rest."""
     place = run.placed()
     model = run.model.eval()
     with place.autocast():
@@ -69,7 +106,7 @@ def draw(run: Run, clips: Clips) -> Shown:
     if isinstance(model, MaskedVideoAutoencoder) and pixels is not None:
         predicted = out[pixels][0].float()
         reconstruction = rebuild(model, clips, masked, predicted)
-    frames = film(
+    return Seen(
         video.numpy(),
         scores,
         marked(visible, grid),
@@ -77,10 +114,8 @@ def draw(run: Run, clips: Clips) -> Shown:
         reconstruction,
         chosen,
         thumbnails,
-        tubelet=vit.tubelet,
-        patch=vit.patch,
+        out,
     )
-    return Shown(frames, len(visible), len(masked), total)
 
 
 def marked(positions: Tensor, grid: tuple[int, int, int]) -> np.ndarray:

@@ -90,7 +90,7 @@ def film(
             Panel(
                 "kept tokens",
                 _count(is_visible, is_masked),
-                _kept(video[time], is_visible[step], is_masked[step], size),
+                kept_tokens(video[time], is_visible[step], is_masked[step], size),
             ),
         ]
         if reconstruction is not None:
@@ -184,9 +184,11 @@ def _spread(values: np.ndarray, frame: np.ndarray) -> np.ndarray:
     return values.repeat(side, axis=0).repeat(side, axis=1)[..., None]
 
 
-def _kept(
+def kept_tokens(
     frame: np.ndarray, is_visible: np.ndarray, is_masked: np.ndarray, size: tuple[int, int]
 ) -> np.ndarray:
+    """Outlines what is read and what is predicted of a frame (H, W, 3), by its tokens (h, w) bool;
+    the rest is dark. Returns (height, width, 3) uint8 for a size of (width, height)."""
     light = _spread(_brightness(is_visible, is_masked, HIDDEN), frame)
     picture = Image.fromarray(_resize(np.round(frame * light).astype(np.uint8), size))
     draw = ImageDraw.Draw(picture)
