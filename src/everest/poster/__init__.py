@@ -1,0 +1,1 @@
+"""This file decides what the package of the poster's tables is: published figures beside ours."""
