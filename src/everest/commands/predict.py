@@ -1,52 +1,60 @@
 """This file decides `everest predict`."""
 
-import csv
-import os
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tyro
 
-from everest.options import check_place, parse, print_json
+from everest.frame_folders import RATE
+from everest.options import check_place, parse
 
 if TYPE_CHECKING:
-    from everest.run import Guess, Run
+    from everest.guesses.reporting import Report
+    from everest.run import Run
 
 SUMMARY = "name what is in a file or folder"
 EXAMPLES = (
     "everest predict runs/b video.mp4",
-    "everest predict runs/b folder/ --csv predictions.csv",
-    "everest predict runs/b long.mp4 --window 2s --hop 1s --annotate told.mp4",
-    "cat video.mp4 | everest predict runs/b -",
+    "everest predict runs/b folder/ --csv predictions.csv --unknown-below 0.5",
+    "everest predict runs/b long.mp4 --window 2s --hop 1s --timeline course.png",
+    "everest predict runs/b long.mp4 --window 2s --annotate told.mp4",
+    "cat video.ts | everest predict runs/b - --window 2s",
+    "everest predict runs/b --camera 0 --window 2s --hop 1s",
 )
-BLOCK = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
 class Options:
-    """Name what is in a file, a folder or standard input (-)."""
+    """Name what is in a file, a folder, standard input (-) or before a camera."""
 
     run: tyro.conf.Positional[str]
     """A run folder, an export or a weights file of a classifier."""
-    videos: tyro.conf.Positional[tuple[str, ...]]
-    """Files, folders, lists, or -."""
+    videos: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Files, folders, lists, or -; with --window, - is told as it comes."""
     window: str | None = None
     """Length of a window, such as 2s; whole files where not given."""
     hop: str | None = None
     """From one window to the next, such as 1s."""
+    camera: int | None = None
+    """Watch this camera, the first is 0, in windows (2s where not given), until Ctrl-C."""
+    seconds: float | None = None
+    """Stop after so many seconds of a camera, or of a video that is told as it comes."""
     top: int = 3
-    """Labels told of each."""
+    """Labels told of each; of several a clip, how many at most."""
+    unknown_below: float | None = None
+    """Name a class only from this probability on, from 0 to 1; below it is unknown."""
     csv: Path | None = None
-    """Also write path,start,end,column,label,p here."""
+    """Also write path,start,end,column,label,p here; of several labels a clip a row each."""
+    timeline: Path | None = None
+    """Also draw the windows of one video over time here (.png)."""
     annotate: Path | None = None
     """Also write the video with its labels in the picture here (.mp4; one file)."""
     keep: int | float | None = None
     """Share or count of tokens read; the model's own where not given."""
+    frame_rate: float = RATE
+    """Frames a second of folders of frames, where no column fps of a list says it."""
     workers: int = 0
     """Processes that read videos."""
     device: str = "auto"
@@ -56,93 +64,93 @@ class Options:
 
 def run(words: list[str]) -> int:
     options = parse(Options, words, "predict", examples=EXAMPLES)
+    check(options)
     from everest.console import Console
+    from everest.guesses.reporting import Places, Report
+    from everest.guesses.telling import Telling
+    from everest.guesses.watching import from_camera, standard_input
     from everest.run import load
 
-    if options.annotate is not None:
-        if options.annotate.suffix.lower() != ".mp4":
-            raise ValueError(f"--annotate {options.annotate}: give a file that ends in .mp4")
-        check_place(options.annotate, "--annotate")
-    if options.csv is not None:
-        check_place(options.csv, "--csv")
     run = load(options.run, device=options.device)
     run.tell(Console(to_stderr=True))
+    run.classifier()
     run.keep(options.keep)
-    with in_files(options.videos) as (videos, names):
-        return predict(run, videos, names, options)
-
-
-@contextmanager
-def in_files(videos: tuple[str, ...]) -> Iterator[tuple[list[str], dict[str, str]]]:
-    """(the sources, other names of files); what comes from standard input is a file for a while."""
-    if "-" not in videos:
-        yield list(videos), {}
-        return
-    descriptor, path = tempfile.mkstemp(prefix="standard-input-", suffix=".mp4")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            while block := sys.stdin.buffer.read(BLOCK):
-                file.write(block)
-        yield [path if video == "-" else video for video in videos], {path: "-"}
-    finally:
-        os.unlink(path)
-
-
-def predict(run: "Run", videos: list[str], names: dict[str, str], options: Options) -> int:
-    from everest.console import Console, percent
-    from everest.entries import shown
-
-    console = Console(to_stderr=options.json)
-    found, bad = run.guesses(
-        videos, window=options.window, hop=options.hop, workers=options.workers
+    report = Report(
+        Console(to_stderr=options.json),
+        Telling(run.config.kinds, options.top, options.unknown_below),
+        Places(options.csv, options.timeline, options.annotate, options.json),
+        options.window is not None or options.camera is not None,
     )
-    guesses = [guess._replace(path=names.get(guess.path, guess.path)) for guess in found]
-    for entry in bad:
-        name = names.get(entry["path"], entry["path"])
-        console.warn(f"{shown(name)}: {shown(entry['reason'])}")
-    if not guesses:
-        raise ValueError("no video could be read: nothing to predict")
-    if not options.json:
-        for guess in guesses:
-            span = f" {guess.start:.1f}-{guess.end:.1f} s" if options.window else ""
-            for column, labels in guess.labels.items():
-                told = ", ".join(f"{label} {percent(p)}" for label, p in labels[: options.top])
-                name = f" {column}:" if len(guess.labels) > 1 else ":"
-                console.say(f"{shown(guess.path)}{span}{name} {told}")
-    if options.csv is not None:
-        write_csv(guesses, options.csv)
-    if options.annotate is not None:
-        from everest.report.annotate import annotate
-
-        paths = {guess.path for guess in guesses}
-        if len(paths) != 1:
-            raise ValueError(f"--annotate: one video at a time; these are {len(paths)}")
-        annotate(found, options.annotate)
-        console.say(f"{options.annotate}: the video with its labels")
-    if options.json:
-        print_json([entry for guess in guesses for entry in documents(guess, options.top)])
+    window, hop, seconds = options.window, options.hop, options.seconds
+    whole = options.timeline is not None or options.annotate is not None
+    with report:
+        if options.camera is not None:
+            report.watch(from_camera(run, options.camera, window, hop, seconds))
+        elif options.videos == ("-",):
+            with standard_input(run, window, hop, seconds, whole=whole) as (coming, path):
+                if coming is not None:
+                    report.watch(coming)
+                else:
+                    predict(run, [path], {path: "-"}, report, options)
+        else:
+            predict(run, options.videos, {}, report, options)
     return 0
 
 
-def documents(guess: "Guess", top: int) -> list[dict[str, Any]]:
-    several = len(guess.labels) > 1
-    return [
-        {
-            "path": guess.path,
-            "start": guess.start,
-            "end": guess.end,
-            **({"column": column} if several else {}),
-            "labels": [{"label": label, "p": p} for label, p in labels[:top]],
-        }
-        for column, labels in guess.labels.items()
-    ]
+def check(options: Options) -> None:
+    """Refuses, before any work, what cannot be done together or written."""
+    if (options.camera is None) == (not options.videos):
+        raise ValueError(
+            "give videos or --camera, one of both; for example: "
+            f"{EXAMPLES[2] if options.camera is None else EXAMPLES[-1]}"
+        )
+    if "-" in options.videos and len(options.videos) > 1:
+        raise ValueError("-: standard input is one video; give other files in a command of theirs")
+    is_coming = options.camera is not None or options.videos == ("-",)
+    if options.seconds is not None and not is_coming:
+        raise ValueError("--seconds: is of a camera or of standard input (-); leave it out")
+    p = options.unknown_below
+    if p is not None and not 0 <= p <= 1:
+        raise ValueError(f"--unknown-below {p:g}: is a probability, from 0 to 1, such as 0.5")
+    for place, name, ending in (
+        (options.annotate, "--annotate", ".mp4"),
+        (options.timeline, "--timeline", ".png"),
+    ):
+        if place is None:
+            continue
+        if options.camera is not None:
+            raise ValueError(f"{name}: needs a video; leave it out, or --camera")
+        if place.suffix.lower() != ending:
+            raise ValueError(f"{name} {place}: give a file that ends in {ending}")
+        check_place(place, name)
+    if options.timeline is not None and options.window is None:
+        raise ValueError("--timeline without --window: give both, such as --window 2s --hop 1s")
+    if options.csv is not None:
+        check_place(options.csv, "--csv")
 
 
-def write_csv(guesses: "list[Guess]", path: Path) -> None:
-    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "start", "end", "column", "label", "p"])
-        for guess in guesses:
-            for column, labels in guess.labels.items():
-                label, p = labels[0]
-                writer.writerow([guess.path, guess.start, guess.end, column, label, f"{p:.6f}"])
+def predict(
+    run: "Run",
+    videos: Sequence[str],
+    names: Mapping[str, str],
+    report: "Report",
+    options: Options,
+) -> None:
+    """Files and folders; `names` are other names of files."""
+    from everest.entries import shown
+
+    found, bad = run.guesses(
+        videos,
+        window=options.window,
+        hop=options.hop,
+        workers=options.workers,
+        frame_rate=options.frame_rate,
+    )
+    for entry in bad:
+        name = names.get(entry["path"], entry["path"])
+        report.console.warn(f"{shown(name)}: {shown(entry['reason'])}")
+    if not found:
+        raise ValueError("no video could be read: nothing to predict")
+    for guess in found:
+        report.tell(guess._replace(path=names.get(guess.path, guess.path)))
+    report.draw(found, options.frame_rate)

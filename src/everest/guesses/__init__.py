@@ -1,0 +1,1 @@
+"""What a classifier says of files, windows and what is still coming, and how it is told."""

@@ -1,0 +1,1 @@
+"""Search among vectors: like a query, like each other, in clusters."""
