@@ -29,7 +29,7 @@ class Selection(NamedTuple):
 def take(rows: Tensor, positions: Tensor) -> Tensor:
     """(B, N, ...), (B, K) -> (B, K, ...): the rows at the positions."""
     B, N = rows.shape[:2]
-    places = positions + torch.arange(0, B * N, N, device=rows.device)[:, None]
+    places = positions + torch.arange(B, device=rows.device)[:, None] * N
     # One index into all rows copies each as a whole; two indices copy number by number.
     return rows.flatten(0, 1).index_select(0, places.flatten()).unflatten(0, positions.shape)
 
@@ -105,6 +105,13 @@ class Look:
         if torch.is_autocast_enabled(device):
             dtype = torch.get_autocast_dtype(device)
         weight = self.weight.detach().to(dtype)
+        if torch.compiler.is_exporting():  # neither a loop over clips nor small integers there
+            levels = self.patches.to(dtype)
+            scores = torch.linalg.vector_norm(
+                F.linear(levels[:, 1:] - levels[:, :-1], weight), dim=-1, dtype=torch.float32
+            )
+            self.scored = torch.cat((scores[:, :1], scores), dim=1)
+            return self.scored
         scores = torch.empty(B, t, h, w, device=self.patches.device)
         room = SCORED_AT_ONCE.get(device, SCORED_AT_MOST) // (h * w * P)
         steps = min(max(room, 1), t - 1)
@@ -249,5 +256,5 @@ class AllTokens:
 
     def __call__(self, look: Look) -> Selection:
         everything = torch.arange(size_of(look.grid), device=look.key.device)
-        visible = everything.expand(len(look.key), -1)
+        visible = everything.expand(look.key.shape[0], -1)
         return Selection(visible, visible[:, :0])

@@ -182,7 +182,9 @@ class VideoTransformer(nn.Module):
                 )
             tokens = tokens + self.position_table[positions]
         if self.config.class_token:
-            tokens = torch.cat((self.cls_token.to(tokens).expand(len(tokens), -1, -1), tokens), 1)
+            tokens = torch.cat(
+                (self.cls_token.to(tokens).expand(tokens.shape[0], -1, -1), tokens), 1
+            )
         return tokens
 
     def encode(self, tokens: Tensor, positions: Tensor, grid: Grid, key: Tensor) -> Tensor:
@@ -208,7 +210,7 @@ class VideoTransformer(nn.Module):
             )
         rows = look.patches.flatten(1, 3)
         if selection is None:
-            positions = torch.arange(rows.shape[1], device=rows.device).expand(len(rows), -1)
+            positions = torch.arange(rows.shape[1], device=rows.device).expand(rows.shape[0], -1)
         else:
             positions = selection.visible
             rows = take(rows, positions)
