@@ -227,7 +227,9 @@ def test_a_recipe_file_of_a_run_repeats_it_bit_for_bit(
 def test_evaluate_tells_accuracy_with_its_interval_and_cost(
     labelled: LabelledSet, finetuned: Path, tmp_path: Path
 ) -> None:
-    found = document("evaluate", finetuned, labelled.table, "--csv", tmp_path / "p.csv")
+    found = document(
+        "evaluate", finetuned, labelled.table, "--csv", tmp_path / "p.csv", "--out", tmp_path / "o"
+    )
     assert (found["clips"], found["missing"], found["keep"]) == (4, 0, 0.6)
     assert found["gflops"] > 0 and found["clips_per_second"] > 0
     column = found["columns"]["label"]
@@ -241,7 +243,15 @@ def test_evaluate_tells_accuracy_with_its_interval_and_cost(
 def test_evaluate_compares_shares_of_kept_tokens(
     labelled: LabelledSet, finetuned: Path, tmp_path: Path
 ) -> None:
-    words = ["evaluate", finetuned, labelled.table, "--csv", tmp_path / "p.csv"]
+    words = [
+        "evaluate",
+        finetuned,
+        labelled.table,
+        "--csv",
+        tmp_path / "p.csv",
+        "--out",
+        tmp_path / "o",
+    ]
     found = document(*words, "--compare-keep", "1.0,0.6,8", "--views", "2x1")
     assert [entry["keep"] for entry in found["compare"]] == [1.0, 0.6, 8]
     costs = [entry["gflops"] for entry in found["compare"]]
@@ -276,21 +286,29 @@ def test_evaluate_says_over_how_many_clips_it_was_computed(
 ) -> None:
     table, bad = with_bad_file(labelled, tmp_path / "set", "test")
     place = tmp_path / "p.csv"
-    told = done("evaluate", finetuned, table, "--csv", place).out
+    told = done("evaluate", finetuned, table, "--csv", place, "--out", tmp_path / "o").out
     assert "over 3 clips" in told
     assert "1 of 4 clips could not be read: they count nowhere" in told
     assert f"{bad}: 0 bytes" in told
     rows = {row["path"]: row for row in table_of(place)}
     assert rows[str(bad)]["weight"] == "0" and rows[str(bad)]["predicted"] == ""
     assert rows[str(bad)]["label"]
-    found = document("evaluate", finetuned, table, "--csv", place)
+    found = document("evaluate", finetuned, table, "--csv", place, "--out", tmp_path / "o")
     assert (found["clips"], found["missing"]) == (3, 1)
 
 
 def test_evaluate_tells_of_clips_that_were_trained_on_and_gives_the_others_apart(
     labelled: LabelledSet, finetuned: Path, tmp_path: Path
 ) -> None:
-    words = ["evaluate", finetuned, labelled.table, "--csv", tmp_path / "p.csv"]
+    words = [
+        "evaluate",
+        finetuned,
+        labelled.table,
+        "--csv",
+        tmp_path / "p.csv",
+        "--out",
+        tmp_path / "o",
+    ]
     assert "trained on" not in done(*words).out
     assert "trained on" not in done(*words, "--part", "val").out
     told = done(*words, "--part", "all").out
@@ -316,7 +334,7 @@ def test_evaluate_refuses_what_it_cannot_measure(
         ([finetuned, labelled.table, "--part", "half"], "--part half"),
         ([tmp_path / "none", labelled.table], str(tmp_path / "none")),
     ):
-        told = everest("evaluate", *words, "--csv", tmp_path / "p.csv")
+        told = everest("evaluate", *words, "--csv", tmp_path / "p.csv", "--out", tmp_path / "o")
         assert told.code == 2 and said in told.err, told.err
         assert "Traceback" not in told.err
     assert not (tmp_path / "p.csv").exists()

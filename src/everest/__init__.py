@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     )
     from everest.build import create_model
     from everest.convert.hub import push_to_hub
+    from everest.embedder import VideoEmbedder
     from everest.embeddings import Embeddings
     from everest.run import Run, load
 
 HOMES = {  # public name -> module; imported when asked for, so that `import everest` is quick
     "Embeddings": "everest.embeddings",
     "Run": "everest.run",
+    "VideoEmbedder": "everest.embedder",
     "create_model": "everest.build",
     "finetune": "everest.api",
     "from_pretrained": "everest.api",
@@ -38,6 +40,7 @@ HOMES = {  # public name -> module; imported when asked for, so that `import eve
 __all__ = [
     "Embeddings",
     "Run",
+    "VideoEmbedder",
     "__version__",
     "create_model",
     "finetune",

@@ -11,6 +11,7 @@ from torch import Tensor
 from everest import build, pairs
 from everest.build import Model
 from everest.console import Console
+from everest.frame_folders import RATE
 from everest.jobs import Ask, Labels, finetune_job, pretrain_job
 from everest.options import RunOptions
 from everest.probes.figures import Probed
@@ -37,6 +38,8 @@ def pretrain(
     init: str | Path | Run | None = None,
     family: str | None = None,
     allow_missing: bool = False,
+    fold: int | None = None,
+    frame_rate: float = RATE,
     resume: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
@@ -45,7 +48,9 @@ def pretrain(
     """Pre-trains on videos without labels and returns the run.
 
     `fields` are those of the recipe (model="vit-s", epochs=200, keep=0.3, optim__lr=3e-4); a
-    misspelt one is refused with the nearest names. Raises ValueError with what to do.
+    misspelt one is refused with the nearest names. `fold` is the official split of a set that has
+    several, as in "ucf101:DIR"; `frame_rate` that of folders of frames, frames a second. Raises
+    ValueError with what to do.
     """
     options = RunOptions(
         Path(out),
@@ -56,7 +61,7 @@ def pretrain(
         family=family or settled_family(init),
         allow_missing=allow_missing,
     )
-    ask = Ask(listed(videos), options)
+    ask = Ask(listed(videos), options, fold=fold, frame_rate=frame_rate)
     pretrain_job(ask, lambda chosen: changed(chosen, **fields), Console(quiet=quiet))
     return load(out)
 
@@ -71,13 +76,19 @@ def finetune(
     recipe: str = "auto",
     label: Sequence[str] = (),
     split: float | None = None,
+    fold: int | None = None,
+    frame_rate: float = RATE,
     group: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
     **fields: Any,
 ) -> Run:
-    """Fine-tunes a classifier on labelled videos and returns the run; `fields` as in pretrain."""
+    """Fine-tunes a classifier on labelled videos and returns the run; `fields` as in pretrain.
+
+    `label`: columns of a list, as "digit" (one class a clip), "tags:multi" (several) or
+    "score:number".
+    """
     options = RunOptions(
         Path(out),
         recipe,
@@ -88,7 +99,8 @@ def finetune(
         allow_missing=allow_missing,
     )
     ask = Ask(listed(data), options)
-    labels = Labels((label,) if isinstance(label, str) else tuple(label), group, split)
+    columns = (label,) if isinstance(label, str) else tuple(label)
+    labels = Labels(columns, group, split, fold=fold, frame_rate=frame_rate)
     finetune_job(ask, labels, lambda chosen: changed(chosen, **fields), Console(quiet=quiet))
     return load(out)
 
@@ -106,6 +118,8 @@ def probe(
     untrained: bool = False,
     label: Sequence[str] = (),
     split: float | None = None,
+    fold: int | None = None,
+    frame_rate: float = RATE,
     group: str | None = None,
     labels_per_class: int | None = None,
     allow_unseen: bool = False,
@@ -123,7 +137,7 @@ def probe(
     place = None if out is None else Path(out)
     check_out(place, overwrite=False)
     columns = (label,) if isinstance(label, str) else tuple(label)
-    labels = Labels(columns, group, split, labels_per_class, allow_unseen)
+    labels = Labels(columns, group, split, labels_per_class, allow_unseen, fold, frame_rate)
     options = ProbeOptions(
         pool, keep, views, neighbours, attentive, epochs, untrained, seed, workers
     )
@@ -144,7 +158,7 @@ def start(init: str | Path | Run | None) -> str | None:
 
 def settled_family(init: str | Path | Run | None) -> str | None:
     """The family that a loaded run was told to be of, so that it is read the same way again."""
-    report = init.report if isinstance(init, Run) else None
+    report = init.key_report if isinstance(init, Run) else None
     return report.family if report is not None and "positions" not in report.assumed else None
 
 

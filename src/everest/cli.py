@@ -17,7 +17,13 @@ COMMANDS = {  # name -> what it does; the module everest.commands.NAME runs it
     "evaluate": "measure a classifier, at several shares of kept tokens",
     "predict": "name what is in a file or folder",
     "embed": "one vector a clip, for search and for other tools",
+    "search": "clips like a query, near-duplicates, clusters",
     "show": "a picture of what the model looks at",
+    "report": "a run as one HTML file; several runs beside each other",
+    "cost": "multiply-adds, parameters and memory of a model, counted",
+    "bench": "time and memory of training steps, measured side by side",
+    "tables": "the poster's tables and figures, made again",
+    "export": "a model as one file, for programs without everest",
     "convert": "read other people's weights, and write ours for others",
     "models": "list of models",
     "recipes": "list of recipes",
@@ -38,7 +44,7 @@ def usage() -> str:
     lines = [f"everest {__version__}: train your own video model, reading only what changes", ""]
     lines += [f"  {example}" for example in EXAMPLES]
     lines += ["", "commands:"]
-    lines += [f"  {name:10} {told}" for name, told in COMMANDS.items()]
+    lines += [f"  {name:12} {told}" for name, told in COMMANDS.items()]
     lines += ["", "everest COMMAND --help tells a command's options."]
     return "\n".join(lines)
 

@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console as RichConsole
 from rich.markup import escape
 
+from everest.room import writing
+
 
 def plain(text: str) -> str:
     """Text from users as it may be shown: control characters made visible."""
@@ -45,7 +47,7 @@ class Console:
         """One line; control characters in it are neutralised, markup is not read."""
         text = "\n".join(plain(line) for line in text.split("\n"))
         if self.log is not None:
-            with self.log.open("a", encoding="utf-8") as file:
+            with writing(self.log, len(text)), self.log.open("a", encoding="utf-8") as file:
                 file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
         if not self.quiet:
             self.rich.print(escape(text), style=style)

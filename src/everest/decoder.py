@@ -88,9 +88,7 @@ class Source:
                 width, height = context.width, context.height
         except Exception as error:
             self.__exit__()
-            raise VideoError(
-                f"{self.path}: {_known_start(self.path) or in_words(error)}"
-            ) from error
+            raise VideoError(f"{self.path}: {known_start(self.path) or in_words(error)}") from error
         refusal = None
         if self.stream is None:
             refusal = "holds no video stream that can be decoded"
@@ -130,7 +128,7 @@ class Source:
             if isinstance(error, av.error.InvalidDataError):
                 cause = "damaged"
             elif isinstance(error, av.error.ArgumentError):
-                cause = f"damaged, or larger than {MAX_PIXELS:,} pixels"
+                cause = f"damaged, or larger than {MAX_PIXELS:,} pixels{told_size(self.path)}"
             raise VideoError(f"{self.path}: a frame cannot be decoded: {cause}") from error
 
     def decode_all(self) -> Iterator[Any]:
@@ -165,7 +163,20 @@ def _video_stream(container: Any) -> Any | None:
     return None
 
 
-def _known_start(path: str) -> str | None:
+def told_size(path: str) -> str:
+    """The size that a GIF claims, which a decoder that refuses it does not pass on."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(10)
+    except OSError:
+        return ""
+    if start[:4] != b"GIF8" or len(start) < 10:
+        return ""
+    width, height = (int.from_bytes(start[at : at + 2], "little") for at in (6, 8))
+    return f" (it claims {width}x{height})"
+
+
+def known_start(path: str) -> str | None:
     """What a file is that FFmpeg did not open, by its first bytes."""
     try:
         with open(path, "rb") as file:

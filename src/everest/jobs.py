@@ -1,17 +1,18 @@
 """This file decides how a job is put together from what a person said: sources, start, recipe."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from everest import data
 from everest.choosing import choose_recipe
 from everest.console import Console
 from everest.folder import RunFolder
+from everest.frame_folders import RATE
 from everest.index import Index, read_index
 from everest.options import RunOptions
 from everest.outcome import Outcome
 from everest.preparing import Settings
-from everest.recipe import FinetuneRecipe, PretrainRecipe
+from everest.recipe import AnyRecipe, FinetuneRecipe, PretrainRecipe
 from everest.starting import Weights, read_start
 from everest.training import run_finetune, run_pretrain
 
@@ -23,6 +24,8 @@ class Ask:
     sources: Sequence[str]
     options: RunOptions
     command: list[str] = field(default_factory=list)
+    fold: int | None = None  # official split of a set, for pre-training; Labels has fine-tuning's
+    frame_rate: float = RATE  # of folders of frames, frames a second; likewise
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,18 @@ class Labels:
     split: float | None = None
     per_class: int | None = None
     allow_unseen: bool = False
+    fold: int | None = None  # official split of a set
+    frame_rate: float = RATE  # of folders of frames, frames a second
+
+
+def seeded(resolve: Callable[[AnyRecipe], AnyRecipe], number: int) -> Callable[..., AnyRecipe]:
+    """The same choices with another seed: the recipe's own and `number`."""
+
+    def resolved(recipe: AnyRecipe) -> AnyRecipe:
+        chosen = resolve(recipe)
+        return replace(chosen, seed=chosen.seed + number)
+
+    return resolved
 
 
 def settings_of(ask: Ask, named: str, why: str) -> Settings:
@@ -50,7 +65,9 @@ def pretrain_job(
     start = prepared_start(ask)
     listed = any(source.lower().endswith((".csv", ".tsv")) for source in ask.sources)
     # A list's split column is kept to: its test rows are never learnt from.
-    index = read_index(ask.sources, labelled=None if listed else False)
+    index = read_index(
+        ask.sources, labelled=None if listed else False, fold=ask.fold, frame_rate=ask.frame_rate
+    )
     choice = choose_recipe(PretrainRecipe, ask.options.recipe, len(index.rows), start)
     settings = settings_of(ask, choice.named, choice.why)
     return run_pretrain(index, resolve(choice.recipe), settings, start=start, console=console)
@@ -81,6 +98,8 @@ def labelled_index(sources: Sequence[str], labels: Labels) -> Index:
         split=labels.split,
         labelled=True,
         allow_unseen=labels.allow_unseen,
+        fold=labels.fold,
+        frame_rate=labels.frame_rate,
     )
 
 

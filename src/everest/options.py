@@ -28,6 +28,8 @@ class RunOptions:
     """Replace the run in --out."""
     stop_after: int | None = None
     """Stop after so many epochs; the schedule stays that of --epochs."""
+    seeds: int | None = None
+    """Repeat with so many seeds, into OUT/seed-0, OUT/seed-1...: mean, spread and interval."""
     json: bool = False
     """Print one JSON document on stdout, all else on stderr."""
     quiet: bool = False

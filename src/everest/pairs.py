@@ -28,7 +28,7 @@ def shares(scores: Tensor, kept: int) -> Tensor:
 def pick(c: Tensor, tau: int, key: Tensor | None) -> Tensor:
     """(B, s) counts -> (B, tau) ascending steps: drawn by the key, or without one the fullest."""
     if tau == c.shape[1]:
-        return torch.arange(tau, device=c.device).expand(len(c), -1)
+        return torch.arange(tau, device=c.device).expand(c.shape[0], -1)
     if key is None:
         return c.argsort(dim=1, descending=True, stable=True)[:, :tau].sort(dim=1).values
     gumbel = -(-draw.uniform(key, "pairs", c.shape[1]).log()).log()

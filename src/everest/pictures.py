@@ -36,7 +36,7 @@ class Converter:
         """A frame -> (H, W, 3) uint8, a view of memory of its own; raises VideoError."""
         try:
             if not self._matrix:
-                self._size = self._target(frame.width, frame.height)
+                self._size = scaled_size(self.path, (frame.width, frame.height), self.short_side)
                 self._matrix = display_matrix(frame)
             rgb = self._rgb(frame)
             width, height = self._size
@@ -47,18 +47,6 @@ class Converter:
         except Exception as error:
             message = f"{self.path}: a frame cannot be made RGB: {in_words(error)}"
             raise VideoError(message) from error
-
-    def _target(self, width: int, height: int) -> tuple[int, int]:
-        if self.short_side is None:
-            return width, height
-        scale = self.short_side / min(width, height)
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        if size[0] * size[1] > MAX_PIXELS:
-            raise VideoError(
-                f"{self.path}: {width}x{height}, scaled to a shorter side of {self.short_side}, is "
-                f"{size[0]}x{size[1]}, more than {MAX_PIXELS:,} pixels"
-            )
-        return size
 
     def _rgb(self, frame: Any) -> Any:
         scaled = self._size != (frame.width, frame.height)
@@ -86,6 +74,20 @@ class Converter:
             self._graph.configure()
         self._graph.push(frame)
         return self._graph.pull()
+
+
+def scaled_size(path: str, size: tuple[int, int], short_side: int | None) -> tuple[int, int]:
+    """(width, height) with the shorter side as wanted, the shape kept; raises VideoError."""
+    if short_side is None:
+        return size
+    scale = short_side / min(size)
+    width, height = (max(1, round(side * scale)) for side in size)
+    if width * height > MAX_PIXELS:
+        raise VideoError(
+            f"{path}: {size[0]}x{size[1]}, scaled to a shorter side of {short_side}, is "
+            f"{width}x{height}, more than {MAX_PIXELS:,} pixels"
+        )
+    return width, height
 
 
 def display_matrix(frame: Any) -> Sequence[int]:

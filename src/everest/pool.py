@@ -26,6 +26,7 @@ PARENTS_OWN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, sig
 SMALL = 32_768  # bytes
 START = 60.0  # seconds that a process may take to import what it needs
 FAILED_STARTS = 3  # in a row: the next would fail as well
+DEATHS = 2  # of processes at one item: a single one may be the machine's fault, not the item's
 CODE = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
@@ -69,6 +70,7 @@ class Pool:
         self._items: dict[int, Sequence[Any]] = {}  # packed, until their results are there
         self._queue: deque[int] = deque()
         self._results: dict[int, Any] = {}
+        self._deaths: dict[int, int] = {}  # by the ticket that a process was working on
         self._fault: BaseException | None = None
         self._given = 0  # tickets
         self._closing = False
@@ -209,6 +211,7 @@ class Pool:
     def _settle(self, ticket: int, value: object) -> None:
         with self._changed:
             del self._items[ticket]
+            self._deaths.pop(ticket, None)
             self._results[ticket] = value
             self._changed.notify_all()
 
@@ -226,6 +229,7 @@ class Pool:
     def _replace(self, worker: _Worker, reason: str | None) -> None:
         code = self._bury(worker)
         self._workers.remove(worker)
+        has_died = reason is None
         if self._closing:
             return
         if reason is None:
@@ -236,7 +240,10 @@ class Pool:
             if self._failed_starts == FAILED_STARTS:
                 raise RuntimeError(f"worker processes do not start: {reason}")
         if worker.tickets:
-            self._settle(worker.tickets.popleft(), Failure(reason))
+            ticket = worker.tickets[0]
+            deaths = self._deaths[ticket] = self._deaths.get(ticket, 0) + 1
+            if not has_died or deaths >= DEATHS:
+                self._settle(worker.tickets.popleft(), Failure(reason))
             with self._changed:
                 self._queue.extendleft(reversed(worker.tickets))
         self._start()

@@ -3,13 +3,14 @@ folder is touched and before a video is decoded."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from everest import build, data, machine, measuring
+from everest.balancing import told_of_balance
 from everest.build import Model
 from everest.choosing import FEW_CLIPS, fitting_batch
 from everest.classify import VideoClassifier
@@ -18,7 +19,9 @@ from everest.console import Console
 from everest.entries import shown
 from everest.folder import FolderError, RunFolder
 from everest.index import Index, Row
+from everest.kinds import scales_of
 from everest.loading import Loader
+from everest.moving_average import told_average
 from everest.names import teacher_option
 from everest.recipe import (
     FREE_ON_RESUME,
@@ -30,7 +33,7 @@ from everest.recipe import (
     flag,
     validate,
 )
-from everest.starting import Weights, start_from, with_pixels_of
+from everest.starting import Weights, like_start, start_from
 from everest.teachers import Teacher, load_teachers
 from everest.version import __version__
 
@@ -83,7 +86,10 @@ def prepare(
     refuse_other_teachers(folder, teachers, settings)
     dims = {name: teacher.model.width for name, teacher in teachers.items()}
     config = configure(recipe, index.classes, dims)
-    config = with_pixels_of(config, start, settings.out if settings.resume else None)
+    if isinstance(recipe, FinetuneRecipe):
+        learnt = [row.labels for row in rows[0] if not row.bad]
+        config = replace(config, kinds=index.kinds, scales=scales_of(learnt, index.kinds))
+    config = like_start(config, start, settings.out if settings.resume else None)
     torch.manual_seed(recipe.seed)
     model = build.build(config, {name: teacher.model for name, teacher in teachers.items()})
     place = machine.choose(recipe.device, recipe.precision)
@@ -91,6 +97,7 @@ def prepare(
     training_rows, held_rows = rows
     warnings = data.short_clips(training_rows, recipe, build.candidate_frames(config))
     warnings += data.lost_trajectories([*training_rows, *held_rows], recipe)
+    warnings += told_mirror(index, recipe)
     if isinstance(recipe, FinetuneRecipe) and isinstance(model, VideoClassifier):
         build.start_classifier(model, recipe)
     started = start_from(start, model, config.kind) if start is not None else []
@@ -111,6 +118,10 @@ def prepare(
             f"--batch-size {batch}: the training set has {len(train)} clips; "
             f"give {len(train)} or fewer"
         )
+    warnings += told_average(recipe.ema, recipe.epochs * (len(train) // batch))
+    if train.balance is not None:
+        names = config.classes[train.balance]
+        started.append(told_of_balance(train.labels_of(train.balance), train.balance, names))
     folder.prepare(resume=settings.resume, overwrite=settings.overwrite)
     console.log = folder.path / "log.txt"
     steps = len(train) // batch
@@ -127,6 +138,17 @@ def prepare(
     if start is None and isinstance(recipe, FinetuneRecipe) and len(training_rows) < FEW_CLIPS:
         console.say("from scratch; with few labels --init RUN often helps")
     return ready
+
+
+def told_mirror(index: Index, recipe: Recipe) -> list[str]:
+    """What to say of a recipe that mirrors clips where left and right are part of the classes."""
+    sets = [part.name for part in index.sets if not part.mirrored]
+    if not sets or not recipe.flip or not isinstance(recipe, FinetuneRecipe):
+        return []
+    return [
+        f"--flip {recipe.flip:g} mirrors clips, which makes their labels wrong: left and right are "
+        f"part of the classes of {', '.join(sets)}; give --flip 0"
+    ]
 
 
 def freeze_reader(model: Model) -> None:
@@ -153,10 +175,11 @@ def introduce(ready: Prepared, index: Index, settings: Settings, console: Consol
             f"{recipe.frames} frames at {rate}, {recipe.sides[0]}x{recipe.sides[1]} pixels"
         )
     grid = grid_of(ready.config)
-    visible, masked = ready.model.select.counts(grid) if ready.model.select else (0, 0)
-    sees = f"reads {visible} of {grid[0] * grid[1] * grid[2]} tokens"
-    if masked:
-        sees += f" and predicts {masked}"
+    sees = "reads whole clips"
+    if ready.model.select is not None:
+        visible, masked = ready.model.select.counts(grid)
+        sees = f"reads {visible} of {grid[0] * grid[1] * grid[2]} tokens"
+        sees += f" and predicts {masked}" if masked else ""
     parts = f" in {ready.parts} parts" if ready.parts > 1 else ""
     held = len(ready.held.rows) if ready.held else 0
     console.say(
@@ -184,6 +207,8 @@ def batch_of(
         1, config.vit.channels, frames, config.clip.size, data.blank_extra(recipe, config)
     )
     fits = measuring.fitting_clips(model.train(), one, place)
+    if isinstance(recipe, FinetuneRecipe):
+        fits = max(fits // recipe.repeats, 1)
     if isinstance(recipe, FinetuneRecipe) and recipe.head_norm == "batch":
         return min(batch, fits), 1  # its statistics are those of a whole batch
     parts = 1
@@ -196,7 +221,9 @@ def refuse_other_recipe(folder: RunFolder, recipe: Recipe, settings: Settings) -
     """A resumed run keeps its recipe; raises FolderError naming what differs."""
     if not settings.resume or not (folder.path / "recipe.json").exists():
         return
-    before, now = flat(folder.read_json("recipe.json")), flat(recipe.to_json())
+    # What an older version did not know of, it did as a recipe does by default.
+    before = flat(type(recipe)().to_json()) | flat(folder.read_json("recipe.json"))
+    now = flat(recipe.to_json())
     differing = [
         f"{flag(name)} was {before.get(name)} and is {now.get(name)}"
         for name in sorted(set(before) | set(now))
@@ -232,7 +259,7 @@ def refuse_other_videos(folder: RunFolder, rows: Sequence[Row], settings: Settin
         (Path(entry["path"]).name, entry["start"], entry["end"], entry["labels"])
         for entry in folder.read_json("data.json")["train"]
     ]
-    now = [(Path(row.path).name, row.start, row.end, row.labels) for row in rows]
+    now = [(Path(row.path).name, row.start, row.end, as_json(row.labels)) for row in rows]
     if before != now:
         pairs = zip(before, now, strict=False)
         old, new = next((pair for pair in pairs if pair[0] != pair[1]), (("the end",), ("more",)))
@@ -247,4 +274,9 @@ def flat(recipe: dict[str, Any]) -> dict[str, Any]:
     """A recipe's fields by the names of their options; JSON turns tuples into lists."""
     own = {name: value for name, value in recipe.items() if name != "optim"}
     nested = {f"optim.{name}": value for name, value in recipe.get("optim", {}).items()}
-    return json.loads(json.dumps(own | nested))
+    return as_json(own | nested)
+
+
+def as_json(content: Any) -> Any:
+    """The content as it comes back from a JSON file."""
+    return json.loads(json.dumps(content))

@@ -3,26 +3,33 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 
-from everest import build, data, evaluating, machine
+from everest import build, data, embedding, machine, predicting
 from everest.classify import VideoClassifier
 from everest.config import ModelConfig
 from everest.console import Console
+from everest.convert.backbones import BackboneReport
 from everest.convert.report import KeyReport
 from everest.convert.weights import model_of
 from everest.embeddings import Embeddings
 from everest.entries import shown
 from everest.folder import RunFolder
+from everest.frame_folders import RATE
 from everest.index import Row
+from everest.kinds import columns_of, kind_of
 from everest.loading import Loader
 from everest.masked import MaskedVideoAutoencoder
+from everest.pooling import Pool
 from everest.selection import Budget
 from everest.starting import is_own, read_start
 from everest.windows import VIEWS, rows_of, span_seconds
+
+if TYPE_CHECKING:
+    from everest.exporting.writing import Written
 
 
 class Guess(NamedTuple):
@@ -32,6 +39,21 @@ class Guess(NamedTuple):
     start: float  # seconds
     end: float
     labels: dict[str, list[tuple[str, float]]]  # column -> (label, probability), likeliest first
+    numbers: dict[str, float]  # column of numbers -> value
+
+
+def guess_of(
+    config: ModelConfig, path: str, span: tuple[float, float], said: dict[str, np.ndarray]
+) -> Guess:
+    """The guess of one clip or window; `said` by column: (K,) probabilities, or a number."""
+    labels, numbers = {}, {}
+    for column, names in config.classes.items():
+        if kind_of(config.kinds, column) == "number":
+            numbers[column] = float(said[column])
+            continue
+        ranked = np.argsort(-said[column], kind="stable")
+        labels[column] = [(names[at], float(said[column][at])) for at in ranked]
+    return Guess(path, *span, labels, numbers)
 
 
 @dataclass
@@ -43,7 +65,8 @@ class Run:
     config: ModelConfig
     folder: RunFolder | None = None
     device: str = "auto"
-    report: KeyReport | None = None  # of other people's weights: what was matched, assumed, left
+    # Of other people's weights: what was matched, assumed, left.
+    key_report: KeyReport | BackboneReport | None = None
 
     @property
     def kind(self) -> str:
@@ -59,13 +82,60 @@ class Run:
         """Files of the run that could not be read."""
         return self.folder.read_json("data.json")["bad"] if self.folder else []
 
+    def report(
+        self,
+        out: str | Path | None = None,
+        *,
+        clips: Literal["auto", "anew", "none"] = "auto",
+        quiet: bool = False,
+    ) -> Path:
+        """Writes the run as one HTML file (RUN/report.html) and returns its path.
+
+        `clips` are the pictures and features of held-out clips: made with the model where the run
+        has none yet, made anew, or left as they are. Raises ValueError for bare weights.
+        """
+        from everest.commands.report import report
+
+        if self.folder is None:
+            raise ValueError(f"{self.source}: weights without a run folder have no report")
+        place = None if out is None else Path(out)
+        console = Console(quiet=quiet)
+        return report([self.folder.path], place, clips=clips, device=self.device, console=console)
+
+    def export(
+        self,
+        out: str | Path,
+        *,
+        dynamic_batch: bool = False,
+        int8: bool = False,
+        clip: str | Path | None = None,
+        data: str | Path | Sequence[str | Path] = (),
+        keep: Budget | None = None,
+        overwrite: bool = False,
+    ) -> "Written":
+        """Writes the model as an .onnx or .pt2 file, or "hf:DIR" for transformers, and tries it on
+        `clip`, a video; `data` are (labelled) videos that `int8` is measured on. Raises ValueError
+        where it cannot be, or where its outputs differ by more than 1e-3.
+        """
+        from everest.exporting.writing import ExportOptions, export
+
+        options = ExportOptions(dynamic_batch, int8, clip, data, keep, overwrite)
+        return export(self, out, options)
+
     def tell(self, console: Console) -> None:
         """Says how other people's weights were read: matched, assumed, left aside."""
-        for line in self.report.lines() if self.report is not None else ():
+        for line in self.key_report.lines() if self.key_report is not None else ():
             console.say(line)
 
     def keep(self, budget: Budget | None) -> None:
         """Sets how many tokens are read from now on (None: the model's own choice)."""
+        if self.config.backbone is not None:
+            if budget not in (None, 1.0):
+                raise ValueError(
+                    f"keep {budget}: {self.config.backbone.model} cannot read a part of the "
+                    f"tokens; leave it out"
+                )
+            return
         if budget is None:
             self.model.select = build.selector_of(self.config.select)
             return
@@ -80,7 +150,8 @@ class Run:
         return self.config.clip.frames // vit.tubelet, height // vit.patch, width // vit.patch
 
     def loader(self, rows: Sequence[Row], workers: int = 0) -> Loader:
-        return Loader(rows, data.still_sampling(self.config), workers)
+        columns = columns_of(self.config.classes, self.config.kinds)
+        return Loader(rows, data.still_sampling(self.config), workers, columns=columns)
 
     def placed(self) -> machine.Machine:
         place = machine.choose(self.device)
@@ -94,34 +165,18 @@ class Run:
         window: str | float | None = None,
         hop: str | float | None = None,
         keep: Budget | None = None,
+        pool: Pool = "mean",
         workers: int = 0,
+        frame_rate: float = RATE,
     ) -> Embeddings:
         """One vector a file, or a window: the mean over the tokens read.
 
-        A file without windows is the mean of up to five clips spread over it. An autoencoder reads
-        all tokens its selector keeps (0.6 of them, by change, for EVEREST) and hides none.
+        A file without windows is the mean of five clips spread over it. An autoencoder reads all
+        tokens its selector keeps (0.6 of them, by change, for EVEREST) and hides none. `pool` max
+        takes the largest of each number, tokens gives a vector a token of the clip in the middle.
         """
-        if self.kind == "autoencoder":
-            self.keep(keep if keep is not None else build.default_keep(self.config))
-        else:
-            self.keep(keep)
-        rows = rows_of(videos, window, hop)
-        views = VIEWS if window is None else 1
-        try:
-            vectors, bad = self.features(rows, views=views, workers=workers)
-        finally:
-            self.keep(None)  # what is asked next reads and hides as the model was made to
-        known = [number for number, vector in enumerate(vectors) if vector is not None]
-        spans = [span_seconds(rows[number]) for number in known]
-        return Embeddings(
-            np.stack([cast(np.ndarray, vectors[number]) for number in known])
-            if known
-            else np.zeros((0, self.width), np.float32),
-            [rows[number].path for number in known],
-            np.array([start for start, _ in spans]),
-            np.array([end for _, end in spans]),
-            bad,
-        )
+        asked = embedding.Asked(window, hop, keep, pool, frame_rate)
+        return embedding.embed(self, videos, asked, workers=workers)
 
     @property
     def width(self) -> int:
@@ -165,16 +220,33 @@ class Run:
         window: str | float | None = None,
         hop: str | float | None = None,
     ) -> list[tuple[str, float]]:
-        """[(label, probability), ...] of one file, likeliest first; windows are averaged."""
+        """[(label, probability), ...] of one file, likeliest first; windows are averaged.
+
+        It is of the first label column that has classes; `guesses` has all columns. Raises
+        ValueError where the file cannot be read, or no column has classes.
+        """
         guesses, bad = self.guesses(videos, window=window, hop=hop)
         if not guesses:
             raise ValueError(f"{shown(bad[0]['path'])}: {shown(bad[0]['reason'])}")
-        column = next(iter(guesses[0].labels))
+        column = next(iter(guesses[0].labels), None)
+        if column is None:
+            raise ValueError(
+                f"{self.source}: predicts numbers and no classes; guesses() gives them by column"
+            )
         sums: dict[str, float] = {}
         for guess in guesses:
             for label, share in guess.labels[column]:
                 sums[label] = sums.get(label, 0.0) + share / len(guesses)
         return sorted(sums.items(), key=lambda pair: -pair[1])
+
+    def classifier(self) -> VideoClassifier:
+        """The model; raises ValueError where it names no classes."""
+        if not isinstance(self.model, VideoClassifier):
+            raise ValueError(
+                f"{self.source}: a pre-trained autoencoder names no classes; fine-tune it first: "
+                f"everest finetune DATA --init {self.source} --out runs/b"
+            )
+        return self.model
 
     def guesses(
         self,
@@ -183,29 +255,27 @@ class Run:
         window: str | float | None = None,
         hop: str | float | None = None,
         workers: int = 0,
+        frame_rate: float = RATE,
     ) -> tuple[list[Guess], list[dict[str, str]]]:
         """(a guess a file or window, files that could not be read); raises ValueError where the
         model is no classifier."""
-        if not isinstance(self.model, VideoClassifier):
-            raise ValueError(
-                f"{self.source}: a pre-trained autoencoder names no classes; fine-tune it first: "
-                f"everest finetune DATA --init {self.source} --out runs/b"
-            )
-        rows = rows_of(videos, window, hop)
+        model = self.classifier()
+        rows = rows_of(videos, window, hop, frame_rate)
         loader = self.loader(rows, workers)
         views = VIEWS if window is None else 1
         try:
-            found = evaluating.predict_rows(self.model, loader, self.placed(), views=views)
+            found = predicting.predict_rows(model, loader, self.placed(), views=views)
         finally:
             loader.close()
-        guesses = []
-        for place, number in enumerate(found.rows):
-            labels = {}
-            for column, names in self.config.classes.items():
-                shares = found.probabilities[column][place]
-                ranked = np.argsort(-shares, kind="stable")
-                labels[column] = [(names[at], float(shares[at])) for at in ranked]
-            guesses.append(Guess(rows[number].path, *span_seconds(rows[number]), labels))
+        guesses = [
+            guess_of(
+                self.config,
+                rows[number].path,
+                span_seconds(rows[number]),
+                {column: said[place] for column, said in found.probabilities.items()},
+            )
+            for place, number in enumerate(found.rows)
+        ]
         return guesses, loader.bad_files()
 
 

@@ -4,8 +4,10 @@ a second Ctrl-C stops at once."""
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
@@ -18,8 +20,22 @@ class Stopped(Exception):
         self.code = code
 
 
+class BrokenOff(BaseException):
+    """An evaluation that is not finished, because the run was told to stop; no fault, so that what
+    is passed over where a report goes wrong does not end here."""
+
+
+def between_batches() -> None:
+    """Called between the batches of an evaluation; raises BrokenOff where a run that is told to
+    stop does not wait for its end."""
+    if Signals.breaking is not None and Signals.breaking.stop is not None:
+        raise BrokenOff
+
+
 class Signals:
     """While active, signals set what the loop looks at between steps."""
+
+    breaking: ClassVar["Signals | None"] = None  # whose evaluations break off when told to stop
 
     def __init__(self) -> None:
         self.stop: int | None = None  # the exit code asked for
@@ -40,6 +56,15 @@ class Signals:
     ) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
+
+    @contextmanager
+    def breaking_off(self) -> Iterator[None]:
+        """Within it an evaluation ends with BrokenOff soon after a signal to stop."""
+        before, Signals.breaking = Signals.breaking, self
+        try:
+            yield
+        finally:
+            Signals.breaking = before
 
     def told(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGUSR1:

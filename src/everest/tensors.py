@@ -8,6 +8,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from everest.room import NoRoom
+
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Replaces the file; raises OSError naming it when there is no room."""
@@ -17,6 +19,9 @@ def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
         save_file(whole, beside)
         os.replace(beside, path)
     except SafetensorError as error:
+        if "os error 28" in str(error) or "os error 122" in str(error):
+            needed = sum(value.nbytes for value in whole.values())
+            raise NoRoom(path, needed, error) from error
         raise OSError(f"{path}: cannot be written ({error})") from error
     finally:
         beside.unlink(missing_ok=True)

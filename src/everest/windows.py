@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from everest.frame_folders import RATE
 from everest.index import Row, read_index
 
 VIEWS = 5  # clips averaged over a whole file, where it is long enough
@@ -50,12 +51,16 @@ def span_seconds(row: Row) -> tuple[float, float]:
 
 
 def rows_of(
-    videos: str | Sequence[str], window: str | float | None, hop: str | float | None
+    videos: str | Sequence[str],
+    window: str | float | None,
+    hop: str | float | None,
+    frame_rate: float = RATE,
 ) -> list[Row]:
-    """Rows of files, folders or lists, in windows where asked."""
+    """Rows of files, folders or lists, in windows where asked; `frame_rate`, frames a second, is
+    that of folders of frames."""
     length, step = seconds_of(window, "window"), seconds_of(hop, "hop")
     if step is not None and length is None:
         raise ValueError("--hop without --window: give both, such as --window 2s --hop 1s")
     sources = [videos] if isinstance(videos, (str, Path)) else list(videos)
-    index = read_index([str(source) for source in sources], labelled=False)
+    index = read_index([str(source) for source in sources], labelled=False, frame_rate=frame_rate)
     return [part for row in index.rows for part in windows(row, length, step)]

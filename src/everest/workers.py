@@ -20,10 +20,10 @@ class Workers(Generic[Item, Result]):
     """Applies `work(item, alive)` to items in `count` processes, or in this one if `count` is 0.
 
     `work` is pickled once, so it has to be importable; it calls `alive()` as it gets on. A process
-    that dies, or gives no sign of life for `deadline` seconds, is replaced, and the item it was
-    working on becomes a Failure (in this process there is no deadline). Processes start with the
-    first map; they end with close(), with this process however it ends, and when a map is left
-    before its end.
+    that dies, or gives no sign of life for `deadline` seconds, is replaced; the item that it hung
+    at, or that two processes died at, becomes a Failure (in this process there is no deadline).
+    Processes start with the first map; they end with close(), with this process however it ends,
+    and when a map is left before its end.
     """
 
     def __init__(

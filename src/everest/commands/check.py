@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from everest.frame_folders import RATE
 from everest.options import parse
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ EXAMPLES = (
     "everest check my_videos/",
     "everest check labels.csv --label digit,command",
     "everest check 'clips/**/*.mp4' more_clips/ --strict --json > report.json",
+    "everest check ucf101:data/ucf101 --fold 1",
 )
 SHOWN = 12  # lines of a table on the console; --json has all
 SHORT = 16  # frames: the clip length of the recipes
@@ -45,6 +47,10 @@ class Options:
     """Label columns of a CSV, separated by commas."""
     group: str | None = None
     """The column that names what a split must not tear apart: a person, a source video."""
+    fold: int | None = None
+    """The official split of a set that has several (ucf101:, hmdb51:), counted from 1."""
+    frame_rate: float = RATE
+    """Frames a second of folders of frames, where no column fps of a list says it."""
     again: bool = False
     """Decode files again that were found unchanged since an earlier check."""
 
@@ -68,7 +74,13 @@ def run(arguments: list[str]) -> int:
     columns = [name.strip() for name in options.label.split(",") if name.strip()]
     console = Console(to_stderr=options.json)
     index = read_index(
-        options.videos, label=columns, group=options.group, labelled=None, probe=False
+        options.videos,
+        label=columns,
+        group=options.group,
+        labelled=None,
+        probe=False,
+        fold=options.fold,
+        frame_rate=options.frame_rate,
     )
     for sentence in index.reading:
         console.say(sentence)
@@ -89,6 +101,7 @@ def run(arguments: list[str]) -> int:
 
 def _decode(index: "Index", options: Options, console: "Console") -> Findings:
     from everest.checking import look_at, progress_bar
+    from everest.facts import at_rate
 
     listed = {row.path: row.bad for row in index.rows if row.bad is not None}
     paths = [row.path for row in index.rows if row.bad is None]
@@ -104,7 +117,12 @@ def _decode(index: "Index", options: Options, console: "Console") -> Findings:
     except KeyboardInterrupt:
         console.warn("stopped; what was decoded is remembered, the same command goes on from there")
         raise
-    good = {path: facts for path, facts in looked.facts.items() if facts.bad is None}
+    rates = {row.path: row.fps for row in index.rows if row.fps}  # of folders of frames
+    good = {
+        path: at_rate(facts, rates.get(path, facts.fps))
+        for path, facts in looked.facts.items()
+        if facts.bad is None
+    }
     bad = {path: facts.bad for path, facts in looked.facts.items() if facts.bad is not None}
     bad = dict(sorted({**bad, **listed}.items()))
     return Findings(good, bad, looked.known, looked.trouble, looked.remembered)
@@ -127,6 +145,8 @@ def document(index: "Index", findings: Findings) -> dict[str, Any]:
         },
         "splits": {name: number for name, number in _splits(index).items() if name is not None},
         "clips": len(index.rows),
+        "named": sum(part.named for part in index.sets) if index.sets else None,
+        "missing": sum(part.missing for part in index.sets) if index.sets else None,
         "frames": sum(facts.frames for facts in good.values()),
         "shortest": min((facts.seconds for facts in good.values()), default=None),
         "longest": max((facts.seconds for facts in good.values()), default=None),
@@ -151,12 +171,16 @@ def _splits(index: "Index") -> Counter[str | None]:
 def _classes(index: "Index") -> dict[str, dict[str, Counter[str | None]]]:
     """Clips of each class by split, for each label column; in the order of the class numbers."""
     found: dict[str, dict[str, Counter[str | None]]] = {}
+    from everest.kinds import ids_of, kind_of
+
     for column, names in index.classes.items():
+        if kind_of(index.kinds, column) == "number":
+            continue
         counts = Counter((row.labels.get(column, -1), row.split) for row in index.rows)
         found[column] = {name: Counter() for name in names}
         for (label, split), number in counts.items():
-            if label >= 0:
-                found[column][names[label]][split] += number
+            for place in ids_of(label):
+                found[column][names[place]][split] += number
     return found
 
 
@@ -170,6 +194,9 @@ def _print(index: "Index", findings: Findings, console: "Console") -> None:
     table.add_row("found", f"{counted(len(good) + len(bad), 'file')} in {_safe(root)}")
     table.add_row("good", f"{len(good):,}")
     table.add_row("bad", f"[bold red]{len(bad):,}[/]" if bad else "0")
+    if index.sets:
+        named, missing = (sum(getattr(s, n) for s in index.sets) for n in ("named", "missing"))
+        table.add_row("missing", f"{missing:,} of the {named:,} that the annotation names")
     if good:
         seconds = [facts.seconds for facts in good.values()]
         frames = sum(facts.frames for facts in good.values())
@@ -249,6 +276,8 @@ def _print_classes(index: "Index", console: "Console") -> None:
     splits = [split for split in ("train", "val", "test") if _splits(index)[split]]
     for column, names in _classes(index).items():
         table = _grid(_safe(column), "clips", *splits)
+        if index.sets:  # its classes are all there, whatever part of its videos is
+            names = dict(sorted(names.items(), key=lambda pair: not pair[1]))
         for name, counts in list(names.items())[:SHOWN]:
             numbers = [f"{counts[split]:,}" for split in splits]
             table.add_row(_safe(name), f"{sum(counts.values()):,}", *numbers)
@@ -257,6 +286,8 @@ def _print_classes(index: "Index", console: "Console") -> None:
             table.add_row(f"and {counted(len(rest), 'class', 'classes')} more")
         console.say("")
         console.show(table)
+    if index.sets:  # their protocol is kept to; what train lacks is told with the reading
+        return
     try:
         refuse_unseen([(row.split, row.labels) for row in index.rows], index.classes)
     except SourceError as error:
@@ -275,7 +306,7 @@ def _bad_table(bad: dict[str, str]) -> "Table":
 def _print_next(index: "Index", options: Options, console: "Console") -> None:
     from shlex import join
 
-    videos = join(options.videos)
+    videos = join(options.videos) + ("" if options.fold is None else f" --fold {options.fold}")
     console.say(f"next: everest pretrain {videos} --out runs/a")
     if index.classes:
         label = f" --label {options.label}" if options.label else ""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import tyro
 
+from everest.frame_folders import RATE
 from everest.options import check_place, parse
 
 SUMMARY = "a picture of what the model looks at"
@@ -27,6 +28,8 @@ class Options:
     """Show a classifier with this share or count of tokens."""
     fps: float = 6.0
     """Frames a second of the film."""
+    frame_rate: float = RATE
+    """Frames a second of a folder of frames."""
     device: str = "auto"
 
 
@@ -45,7 +48,7 @@ def run(words: list[str]) -> int:
     if options.keep is not None and run.kind == "autoencoder":
         raise ValueError("--keep: an autoencoder shows what it hides; its own keep is used")
     run.keep(options.keep)
-    shown = show(run, options.video)
+    shown = show(run, options.video, frame_rate=options.frame_rate)
     frames = shown.frames
     if options.out.suffix.lower() == ".png":
         from everest.report.panels import sheet

@@ -4,6 +4,7 @@ F frames of the video; Y, X the grid of points. Frames are kept in parts, so tha
 video reads little. It runs in the reading processes, so it imports no torch and no OpenCV.
 """
 
+import errno
 import json
 import os
 import zipfile
@@ -17,6 +18,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from everest.frame_folders import NotFrames, frames_of
 from everest.trajectories.following import LENGTH, LOST, OFFSET, SPACING
 
 FORMAT = 1
@@ -24,6 +26,8 @@ SETTINGS = "trajectories.json"  # of a folder
 ABOUT = "about.json"  # of a file
 PART = 32  # frames
 ENDS = 16 << 10  # bytes at both ends of a video that tell it from others
+LARGEST = 128 << 20  # bytes of a part, unpacked: one of 4K video has 80 million
+LARGEST_ABOUT = 1 << 16  # bytes
 LONGEST_NAME = 100  # bytes of a video's name that stand in its file's
 
 
@@ -57,13 +61,24 @@ class About:
 def place_of(video: str | os.PathLike[str], folder: str | Path) -> Path:
     """The file of a video's trajectories: told by the video's name, length and first and last
     bytes, so that it is found when videos or trajectories were moved. Raises OSError."""
-    with open(video, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        told = blake2b(str(size).encode(), digest_size=8)
-        told.update(file.read(ENDS))
-        file.seek(max(size - ENDS, 0))
-        told.update(file.read(ENDS))
-    name = os.fsdecode(os.fsencode(os.path.basename(video))[:LONGEST_NAME])
+    path = os.path.abspath(video)
+    told = blake2b(digest_size=8)
+    if os.path.isdir(path):
+        try:
+            names = frames_of(path).names
+        except NotFrames as error:
+            raise OSError(errno.EISDIR, str(error), path) from error
+        told.update(str(len(names)).encode())
+        for name in (names[0], names[-1]):
+            told.update(Path(path, name).read_bytes())
+    else:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            told.update(str(size).encode())
+            told.update(file.read(ENDS))
+            file.seek(max(size - ENDS, 0))
+            told.update(file.read(ENDS))
+    name = os.fsdecode(os.fsencode(os.path.basename(path))[:LONGEST_NAME])
     return Path(folder) / f"{name}.{told.hexdigest()}.npz"
 
 
@@ -154,6 +169,9 @@ def read_trajectories(path: Path, frames: Sequence[int]) -> tuple[About, np.ndar
     its last. Raises FileNotFoundError, and TrajectoriesError for a file that is damaged."""
     try:
         with zipfile.ZipFile(path) as file:
+            for member in file.infolist():
+                if member.file_size > (LARGEST_ABOUT if member.filename == ABOUT else LARGEST):
+                    raise ValueError(f"{member.filename} claims {member.file_size:,} bytes")
             content = json.loads(file.read(ABOUT))
             settings = settings_of(content.pop("settings"), path)
             about = About(**content, settings=settings)
