@@ -341,14 +341,16 @@ class TestExternalData:
             open_onnx(place)
 
     @pytest.mark.slow
-    def test_a_large_model_has_its_weights_beside_it(
-        self, tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+    def test_a_large_model_has_its_weights_beside_it_in_8_bits_too(
+        self, pretrained: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(making, "SINGLE_FILE_MOST", 0)
-        load(source).export(tmp_path / "m.onnx")
-        assert set(contents(tmp_path)) == {"m.onnx", "m.onnx.data", "run_m_onnx.py"}
-        assert list(external.external_of(tmp_path / "m.onnx")) == ["m.onnx.data"]
-        open_onnx(tmp_path / "m.onnx")
+        monkeypatch.chdir(tmp_path)  # where a file of that name is, the second time
+        for int8, data in ((False, ()), (True, str(video))):
+            load(pretrained).export("m.onnx", int8=int8, data=data, overwrite=int8)
+            assert set(contents(tmp_path)) == {"m.onnx", "m.onnx.data", "run_m_onnx.py"}
+            assert list(external.external_of(tmp_path / "m.onnx")) == ["m.onnx.data"]
+            assert len(json.loads(ran(tmp_path / "m.onnx", video))) == 32
 
 
 class TestRefusals:

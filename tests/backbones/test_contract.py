@@ -230,10 +230,11 @@ class Bare(nn.Module):
         return self.model(Clips(video, {}, torch.ones(len(key)), key, key, {}), None, None)
 
 
-@every_backbone
+EXPORTED = {name: case for name, case in CASES.items() if case.exports}
+
+
+@pytest.mark.parametrize("case", EXPORTED.values(), ids=EXPORTED.keys())
 def test_it_exports(case: Case) -> None:
-    if not case.exports:
-        pytest.skip("it is not exported")
     clips = clips_of(case.sizes)
     given = (clips.video, clips.key)
     model = Bare(made(case).eval())

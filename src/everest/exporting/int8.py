@@ -3,6 +3,7 @@ those that decide which tokens and frames are read."""
 
 import logging
 import warnings
+from contextlib import chdir, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ def vectors(graph: Any) -> list[str]:
 
 
 def write_int8(path: Path, out: Path) -> None:
-    """Writes an ONNX file with 8-bit weights, whose products take 8-bit inputs scaled as they come.
+    """Writes an ONNX file, given its absolute path, again with 8-bit weights, whose products
+    take 8-bit inputs scaled as they come.
 
     Weights are unsigned: with signed ones processors without VNNI cut sums off, and the outputs
     would be a machine's own.
@@ -45,10 +47,13 @@ def write_int8(path: Path, out: Path) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     graph = onnx.load(str(path), load_external_data=False).graph
+    is_large = whole_size(path) > making.SINGLE_FILE_MOST
+    # onnx looks for the data's plain name in the working folder, and refuses one that is there.
+    place = chdir(out.parent) if is_large else nullcontext()
     level = logging.root.level
     logging.root.setLevel(logging.ERROR)  # it recommends a pre-processing that is done already
     try:
-        with warnings.catch_warnings():
+        with place, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             quantize_dynamic(
                 path,
@@ -57,7 +62,7 @@ def write_int8(path: Path, out: Path) -> None:
                 per_channel=True,
                 weight_type=QuantType.QUInt8,
                 nodes_to_exclude=[*deciding(graph, CHOICES), *vectors(graph)],
-                use_external_data_format=whole_size(path) > making.SINGLE_FILE_MOST,
+                use_external_data_format=is_large,
             )
     finally:
         logging.root.setLevel(level)

@@ -79,7 +79,9 @@ def whole(place: Place) -> Iterator[Path]:
         for file in place.files:
             if file.name not in made:
                 file.unlink(missing_ok=True)  # of an export before this one
+        mode = (part / place.path.name).stat().st_mode
         for name in sorted(made, key=place.path.name.__eq__):  # what names the others comes last
+            (part / name).chmod(mode)  # onnxruntime writes weights that its user alone can read
             os.replace(part / name, parent / name)
     finally:
         shutil.rmtree(part, ignore_errors=True)
