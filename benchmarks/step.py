@@ -27,7 +27,7 @@ from torch import Tensor, nn
 import everest
 from everest.build import build
 from everest.clips import Clips
-from everest.config import configure
+from everest.configuring import configure
 from everest.machine import Machine, Precision, cpu_name, keep_freed_memory
 from everest.optim import optimizer
 from everest.recipe import FinetuneRecipe, PretrainRecipe, Recipe

@@ -2,7 +2,7 @@
 
 import pytest
 
-from everest.config import configure
+from everest.configuring import configure
 from everest.cost import Cost, cost_of, reading_cost
 from everest.recipe import FinetuneRecipe, PretrainRecipe, Recipe
 from everest.vit import SIZES, VitConfig

@@ -15,7 +15,8 @@ import torch
 
 from everest import create_model, load
 from everest.build import build
-from everest.config import BackboneSpec, configure
+from everest.config import BackboneSpec
+from everest.configuring import configure
 from everest.convert.agree import Disagreement
 from everest.data import together_of
 from everest.exporting import external, making, script, trying, writing

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from everest import machine
 from everest.build import build
-from everest.config import configure
+from everest.configuring import configure
 from everest.masked import MaskedVideoAutoencoder
 from everest.recipe import PretrainRecipe
 from everest.targets.features import Features

@@ -15,9 +15,10 @@ from everest import build, fitting, machine, optim
 from everest.build import Model
 from everest.classify import VideoClassifier
 from everest.clips import Clips
-from everest.fitting import NON_FINITE_LIMIT, Job, Loop, NotFinite
+from everest.fitting import NON_FINITE_LIMIT, NotFinite
 from everest.folder import RunFolder
 from everest.kinds import Kind
+from everest.loop import Job, Loop
 from everest.optim import Schedule
 from everest.recipe import FinetuneRecipe, Optim
 from everest.samples import make_samples

@@ -6,14 +6,8 @@ from typing import Any
 
 import pytest
 
-from everest.recipe import (
-    FinetuneRecipe,
-    PretrainRecipe,
-    RecipeError,
-    changed,
-    read_recipe,
-    validate,
-)
+from everest.recipe import FinetuneRecipe, PretrainRecipe, RecipeError, changed, read_recipe
+from everest.validating import validate
 
 STEPS: dict[str, Any] = {"optim__schedule": "steps", "epochs": 15}
 

@@ -21,9 +21,10 @@ import everest
 from everest import api
 from everest.cli import COMMANDS
 from everest.options import parse
-from everest.recipe import FinetuneRecipe, PretrainRecipe, Recipe, changed, validate
+from everest.recipe import FinetuneRecipe, PretrainRecipe, Recipe, changed
 from everest.recipes import RECIPES
 from everest.samples import make_samples
+from everest.validating import validate
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

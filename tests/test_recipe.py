@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everest.config import configure
+from everest.configuring import configure
 from everest.recipe import (
     FinetuneRecipe,
     Optim,
@@ -19,9 +19,9 @@ from everest.recipe import (
     from_json,
     read_recipe,
     sides_of,
-    validate,
 )
 from everest.recipes import RECIPES
+from everest.validating import validate
 
 KINDS: list[type[Recipe]] = [PretrainRecipe, FinetuneRecipe]
 

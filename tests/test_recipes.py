@@ -7,9 +7,10 @@ import torch
 
 from everest import build, optim
 from everest.choosing import choose_recipe
-from everest.config import configure
-from everest.recipe import FinetuneRecipe, PretrainRecipe, RecipeError, validate
+from everest.configuring import configure
+from everest.recipe import FinetuneRecipe, PretrainRecipe, RecipeError
 from everest.recipes import RECIPES
+from everest.validating import validate
 
 UCF, HMDB, KINETICS = 9537, 3570, 240_436  # training clips (DATASETS.md)
 # recipe, job, clips -> clips a step, rate after warm-up, rate at the end, warm-up steps, steps;

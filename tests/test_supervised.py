@@ -12,7 +12,8 @@ import everest
 from everest.backbones.registry import BACKBONES, config_from
 from everest.build import build
 from everest.clips import Clips
-from everest.config import ModelConfig, configure
+from everest.config import ModelConfig
+from everest.configuring import configure
 from everest.convert.read import WeightsError
 from everest.cost import cost_of
 from everest.measuring import blank_clips

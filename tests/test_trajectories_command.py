@@ -11,14 +11,15 @@ import torch
 
 from everest.build import create_model
 from everest.cli import main
-from everest.config import configure
+from everest.configuring import configure
 from everest.crops import Box
 from everest.data import loader_of, lost_trajectories
 from everest.index import Row, read_index
-from everest.recipe import PretrainRecipe, RecipeError, validate
+from everest.recipe import PretrainRecipe, RecipeError
 from everest.trajectories.files import place_of, read_trajectories
 from everest.trajectories.flow import MissingOpenCV
 from everest.trajectories.riding import fitted
+from everest.validating import validate
 from filming import write_film
 from tiny import Told, done, everest
 

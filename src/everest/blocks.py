@@ -14,6 +14,7 @@ from everest import draw
 from everest.attention import attend
 
 EPS = 1e-6  # LayerNorm; METHOD.md 1.2
+NORM = 5  # multiply-adds an element that a LayerNorm counts as (METHOD.md 3.1)
 Gelu = Literal["none", "tanh"]  # how it is approximated
 
 

@@ -9,7 +9,8 @@ from everest.backbones.registry import make
 from everest.blocks import start_truncated
 from everest.cells import RunningCells
 from everest.classify import Reader, VideoClassifier
-from everest.config import BackboneSpec, ModelConfig, SelectConfig, TargetSpec, configure
+from everest.config import BackboneSpec, ModelConfig, SelectConfig, TargetSpec
+from everest.configuring import configure
 from everest.convert.read import WeightsError, read_tensors
 from everest.heads import head_of
 from everest.kinds import columns_of
@@ -17,11 +18,12 @@ from everest.masked import Decoder, DecoderConfig, MaskedVideoAutoencoder
 from everest.names import TARGETS
 from everest.pairs import InformativePairs
 from everest.positions import Computed
-from everest.recipe import FinetuneRecipe, PretrainRecipe, Recipe, changed, validate
+from everest.recipe import FinetuneRecipe, PretrainRecipe, Recipe, changed
 from everest.selection import AllTokens, Budget, RandomTokens, ReRo, Selector, Tube
 from everest.targets import Target
 from everest.targets.features import Features
 from everest.targets.pixels import Pixels
+from everest.validating import validate
 from everest.vit import VideoTransformer, VitConfig
 
 Model = MaskedVideoAutoencoder | VideoClassifier

@@ -10,20 +10,14 @@ from torch import nn
 from everest.backbones.registry import BACKBONES
 from everest.build import build, candidate_frames
 from everest.clips import Clips
-from everest.config import ModelConfig, configure, size_of_model
+from everest.config import ModelConfig
+from everest.configuring import configure, size_of_model
 from everest.measuring import blank_clips
 from everest.names import METHODS, TEACHERS
-from everest.recipe import (
-    FinetuneRecipe,
-    PretrainRecipe,
-    Recipe,
-    RecipeError,
-    changed,
-    from_json,
-    validate,
-)
+from everest.recipe import FinetuneRecipe, PretrainRecipe, Recipe, RecipeError, changed, from_json
 from everest.recipes import RECIPES
 from everest.targets.trajectory import KEY, NUMBERS, POINTS
+from everest.validating import validate
 from everest.vit import VideoTransformer, VitConfig
 
 Job = Literal["pretrain", "finetune"]

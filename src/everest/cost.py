@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from everest.backbones.registry import make
+from everest.blocks import NORM
 from everest.build import selector_of
 from everest.config import BackboneSpec, ModelConfig, TargetSpec
 from everest.selection import Grid, size_of
@@ -16,7 +17,6 @@ from everest.targets.trajectory import Trajectories
 from everest.vit import VitConfig
 
 GIGA = 1e9
-NORM = 5  # per element
 
 
 @dataclass(frozen=True)

@@ -39,10 +39,13 @@ class Head(Protocol):
         ...
 
 
-def dropped(features: Tensor, key: Tensor, share: float) -> Tensor:
-    """(B, F) -> (B, F): a share of the features is 0, the others are scaled up."""
-    kept = draw.uniform(key, "head.dropout", features.shape[1]) >= share
-    return features * kept / (1 - share)
+def answered(head: "SingleLabel | MultiLabel | Number", features: Tensor, key: Tensor) -> Tensor:
+    """(B, F) -> (B, K): the linear layer; in training a share of the features is 0 and the others
+    are scaled up."""
+    if head.training and head.dropout:
+        kept = draw.uniform(key, "head.dropout", features.shape[1]) >= head.dropout
+        features = features * kept / (1 - head.dropout)
+    return head.linear(features)
 
 
 def start_small(linear: nn.Linear, scale: float) -> None:
@@ -72,9 +75,7 @@ class SingleLabel(nn.Module):
 
     def forward(self, features: Tensor, key: Tensor) -> Tensor:
         """(B, F) -> (B, K)."""
-        if self.training and self.dropout:
-            features = dropped(features, key, self.dropout)
-        return self.linear(features)
+        return answered(self, features, key)
 
     def counts(self, labels: Tensor) -> Tensor:
         """(B,); of shares their sum, which is below 1 where one of two mixed clips has no label."""
@@ -109,9 +110,7 @@ class MultiLabel(nn.Module):
 
     def forward(self, features: Tensor, key: Tensor) -> Tensor:
         """(B, F) -> (B, K)."""
-        if self.training and self.dropout:
-            features = dropped(features, key, self.dropout)
-        return self.linear(features)
+        return answered(self, features, key)
 
     def counts(self, labels: Tensor) -> Tensor:
         return (~labels.isnan().any(dim=1)).float()
@@ -144,9 +143,7 @@ class Number(nn.Module):
 
     def forward(self, features: Tensor, key: Tensor) -> Tensor:
         """(B, F) -> (B,) float32."""
-        if self.training and self.dropout:
-            features = dropped(features, key, self.dropout)
-        return self.mean + self.deviation * self.linear(features)[:, 0].float()
+        return self.mean + self.deviation * answered(self, features, key)[:, 0].float()
 
     def counts(self, labels: Tensor) -> Tensor:
         return (~labels.isnan()).float()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from everest.fitting import Job, Loop
+    from everest.loop import Job, Loop
     from everest.recipe import Recipe
 
 Judge = Literal["validation", "probe"]

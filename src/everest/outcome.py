@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from everest import fitting
 from everest.index import Row
+from everest.loop import Loop
 from everest.preparing import Prepared
 
 
@@ -51,7 +51,7 @@ def bad_files(ready: Prepared) -> list[dict[str, str]]:
     return [{"path": path, "reason": why} for path, why in sorted(found.items())]
 
 
-def outcome(ready: Prepared, loop: fitting.Loop, seconds: float) -> Outcome:
+def outcome(ready: Prepared, loop: Loop, seconds: float) -> Outcome:
     metrics = ready.folder.metrics()
     timings = list(ready.folder.lines("timings.jsonl"))
     epochs = [line for line in metrics if line["kind"] == "epoch"]

@@ -14,7 +14,8 @@ from everest.balancing import told_of_balance
 from everest.build import Model
 from everest.choosing import FEW_CLIPS, fitting_batch
 from everest.classify import VideoClassifier
-from everest.config import ModelConfig, configure
+from everest.config import ModelConfig
+from everest.configuring import configure
 from everest.console import Console
 from everest.entries import shown
 from everest.folder import FolderError, RunFolder
@@ -31,10 +32,10 @@ from everest.recipe import (
     Recipe,
     RecipeError,
     flag,
-    validate,
 )
 from everest.starting import Weights, like_start, start_from
 from everest.teachers import Teacher, load_teachers
+from everest.validating import validate
 from everest.version import __version__
 
 

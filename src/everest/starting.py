@@ -161,10 +161,15 @@ def start_from(weights: Weights, model: nn.Module, kind: str) -> list[str]:
         )
     if unused:
         told.append(f"left aside: {', '.join(unused)}")
+    return [loaded(weights, model, tensors), *weights.lines[:1], *told]
+
+
+def loaded(weights: Weights, model: nn.Module, tensors: dict[str, Tensor]) -> str:
+    """Puts those tensors in place that the model has; says how many they are."""
+    wanted = model.state_dict()
     used = {name: value for name, value in tensors.items() if name in wanted}
     model.load_state_dict({**wanted, **used})
-    taken = f"starts from {weights.source}: {len(used)} of {len(wanted)} tensors"
-    return [taken, *weights.lines[:1], *told]
+    return f"starts from {weights.source}: {len(used)} of {len(wanted)} tensors"
 
 
 def start_backbone(weights: Weights, model: nn.Module, spec: BackboneSpec | None) -> list[str]:
@@ -204,10 +209,7 @@ def start_backbone(weights: Weights, model: nn.Module, spec: BackboneSpec | None
     anew = [name for name in wanted if name not in tensors and not name.startswith("heads.")]
     if anew:
         told.append(f"started anew: {len(anew)} tensors, such as {anew[0]}")
-    used = {name: value for name, value in tensors.items() if name in wanted}
-    model.load_state_dict({**wanted, **used})
-    taken = f"starts from {weights.source}: {len(used)} of {len(wanted)} tensors"
-    return [taken, *weights.lines[:1], *told]
+    return [loaded(weights, model, tensors), *weights.lines[:1], *told]
 
 
 def of_kind(weights: Weights, kind: str) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from everest.console import Console
 from everest.index import Index, Row
 from everest.judging import Judging
 from everest.kinds import kind_of
+from everest.loop import Job, Loop
 from everest.metrics import Accuracy, number_or_none
 from everest.metrics.columns import measure
 from everest.moving_average import MovingAverage
@@ -48,7 +49,7 @@ def train_model(
     began = time.perf_counter()
     reporter = Reporter(ready, every, console)
     told = EpochLines(console, recipe.epochs, began, reporter.after_epoch)
-    job = fitting.Job(
+    job = Job(
         model=ready.model,
         optimizer=optim.optimizer(ready.model, recipe.optim, ready.config.vit.depth),
         schedule=optim.schedule(recipe.optim, ready.batch, recipe.epochs, ready.steps_per_epoch),
@@ -78,7 +79,7 @@ def train_model(
             recipe.patience,
         ),
     )
-    loop = fitting.Loop()
+    loop = Loop()
     if settings.resume:
         found = fitting.resumed(job)
         if found is None:
@@ -115,7 +116,7 @@ def train_model(
     return outcome(ready, loop, time.perf_counter() - began)
 
 
-def tell_ended(loop: fitting.Loop, recipe: Recipe, console: Console) -> None:
+def tell_ended(loop: Loop, recipe: Recipe, console: Console) -> None:
     console.say(
         f"ended after epoch {loop.epoch} of {recipe.epochs}: {loop.without_gain} evaluations "
         f"without a gain (--patience {recipe.patience}); the best weights are of epoch "
@@ -267,11 +268,11 @@ def run_finetune(
 
     result = train_model(ready, settings, console, validate_model, accuracy_score)
     finish(ready, result, console)
-    out = settings.out
+    out, chooses = settings.out, ready.config.backbone is None
     next_commands(
         console,
         [
-            f"everest evaluate {out} DATA --compare-keep 1.0,0.6,0.4",
+            f"everest evaluate {out} DATA" + (" --compare-keep 1.0,0.6,0.4" if chooses else ""),
             f"everest predict {out} VIDEO",
             f"everest show {out} VIDEO -o tokens.gif",
         ],

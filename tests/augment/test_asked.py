@@ -11,8 +11,10 @@ from everest.augment.asked import changes_of, mixing_of
 from everest.augment.clip import Changes
 from everest.augment.mixing import Mixing
 from everest.augment.spec import RandAugment
-from everest.config import ModelConfig, configure
-from everest.recipe import FinetuneRecipe, PretrainRecipe, Recipe, RecipeError, validate
+from everest.config import ModelConfig
+from everest.configuring import configure
+from everest.recipe import FinetuneRecipe, PretrainRecipe, Recipe, RecipeError
+from everest.validating import validate
 from tiny import TINY, LabelledSet, done, everest
 
 CLASSES = {"label": ("a", "b", "c")}

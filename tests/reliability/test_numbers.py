@@ -19,7 +19,8 @@ from torch import nn
 
 from everest import fitting
 from everest.checkpoint import load_state
-from everest.fitting import NON_FINITE_LIMIT, Loop, NotFinite
+from everest.fitting import NON_FINITE_LIMIT, NotFinite
+from everest.loop import Loop
 from test_fitting import assert_equal, autoencoder, classifier, clips_of, job_of, state_of
 from tiny import TINY, LabelledSet, contents, done
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from everest.config import configure
+from everest.configuring import configure
 from everest.recipe import FinetuneRecipe, PretrainRecipe, Recipe
 from everest.report.page.looking import packed
 from everest.report.page.spread import spread_of

@@ -16,12 +16,11 @@ from torch import Tensor, nn
 
 from everest.attention import attend
 from everest.backbones.patches import normalised
-from everest.blocks import EPS, Mlp, skip_path
+from everest.blocks import EPS, NORM, Mlp, skip_path
 from everest.clips import Clips
 from everest.frames import spread
 from everest.selection import Grid, Look, Selection, size_of
 
-NORM = 5  # multiply-adds an element of a LayerNorm (METHOD.md 3.1)
 POOL = 3  # frames, rows and columns that a pooled token is made of
 HALF: Grid = (1, 2, 2)  # stride of the queries where a stage begins
 SAME: Grid = (1, 1, 1)

@@ -13,12 +13,10 @@ from torch import Tensor, nn
 from everest.backbones.patches import PatchEmbed, grid_of
 from everest.backbones.placing import read
 from everest.backbones.stretching import stretched_places, stretched_times
-from everest.blocks import EPS, Attention, Mlp, skip_path, start_truncated
+from everest.blocks import EPS, NORM, Attention, Mlp, skip_path, start_truncated
 from everest.clips import Clips
 from everest.frames import spread
 from everest.selection import Grid, Look, Selection
-
-NORM = 5  # multiply-adds an element of a LayerNorm (METHOD.md 3.1)
 
 
 @dataclass(frozen=True)

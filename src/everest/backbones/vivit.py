@@ -11,11 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from everest.backbones.patches import PatchEmbed, grid_of, normalised
-from everest.blocks import EPS, Block, start_linear
+from everest.blocks import EPS, NORM, Block, start_linear
 from everest.clips import Clips
 from everest.selection import Grid, Look, Selection
-
-NORM = 5  # multiply-adds an element of a LayerNorm (METHOD.md 3.1)
 
 
 @dataclass(frozen=True)

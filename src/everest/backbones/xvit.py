@@ -16,11 +16,10 @@ from everest import draw
 from everest.attention import attend
 from everest.backbones.patches import PatchEmbed, grid_of, normalised
 from everest.backbones.stretching import stretched_places, stretched_times
-from everest.blocks import EPS, Mlp, start_truncated
+from everest.blocks import EPS, NORM, Mlp, start_truncated
 from everest.clips import Clips
 from everest.selection import Grid, Look, Selection
 
-NORM = 5  # multiply-adds an element of a LayerNorm (METHOD.md 3.1)
 LAST_EPS = 1e-5  # of the layer over the frames and what follows it
 SHARE = 8  # one in so many channels comes from the next frame, and one from the frame before
 

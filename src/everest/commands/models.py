@@ -24,7 +24,7 @@ def run(words: list[str]) -> int:
 
     from everest.backbones.registry import BACKBONES
     from everest.build import build
-    from everest.config import configure
+    from everest.configuring import configure
     from everest.cost import cost_of
     from everest.recipe import FinetuneRecipe, PretrainRecipe
     from everest.vit import SIZES

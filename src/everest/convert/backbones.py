@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from everest.convert.accounting import joined, names_of, refuse_names, refuse_shapes
 from everest.convert.read import WeightsError
-from everest.convert.renaming import PIECE, Family, to_ours
-from everest.convert.report import by_reason, count, some
+from everest.convert.renaming import Family, to_ours
+from everest.convert.report import lines_of
 
 SPLIT = "split into the biases of queries and values; the keys' changes nothing in a softmax"
 HEAD = "heads.0.linear."
@@ -42,15 +43,7 @@ class BackboneReport:
     def lines(self) -> list[str]:
         """Sentences for the console."""
         lines = [f"{self.source}: {self.family}, a classifier: {self.model}"]
-        lines.append(f"{len(self.matched)} tensors matched by name, {len(self.renamed)} renamed")
-        if self.renamed:
-            lines[-1] += f" ({some([f'{theirs} -> {ours}' for theirs, ours in self.renamed], 2)})"
-        for why, names in by_reason(self.reshaped):
-            lines.append(f"reshaped {count(names)} ({some(names)}): {why}")
-        for why, names in by_reason(self.unused):
-            lines.append(f"left aside {count(names)} ({some(names)}): {why}")
-        if self.missing:
-            lines.append(f"missing {count(self.missing)}: {some(self.missing)}")
+        lines += lines_of(self)
         if self.assumed:
             lines.append(f"assumed, as the file cannot tell: {', '.join(self.assumed)}")
         return [*lines, *self.notes]
@@ -155,29 +148,16 @@ def read_backbone(
     wanted = {READER + name: value.shape for name, value in model.state_dict().items()}
     head = [name for name in ours if name.startswith(HEAD)]
     unknown += [name for name in ours if name not in wanted and name not in head]
-    if unknown and not allow_missing:
-        raise WeightsError(
-            f"{source}: a {family.name} file with {len(unknown)} parameters this reader does not "
-            f"know: {', '.join(unknown[:5])}; --allow-missing leaves them aside"
-        )
     missing = sorted(set(wanted) - set(ours))
-    if missing and not allow_missing:
-        raise WeightsError(
-            f"{source}: a {family.name} file without {len(missing)} of its tensors, such as "
-            f"{missing[0]}; --allow-missing starts them anew"
-        )
+    if not allow_missing:
+        refuse_names(unknown, missing, source, family)
     kept = {name: value.float() for name, value in ours.items() if name in wanted or name in head}
-    for name, tensor in kept.items():
-        if name in wanted and tensor.shape != wanted[name]:
-            raise WeightsError(
-                f"{source}: {name} is {tuple(tensor.shape)} and must be {tuple(wanted[name])} in a "
-                f"model of its other tensors"
-            )
+    refuse_shapes(kept, wanted, source)
     report = BackboneReport(
         source=source,
         family=family.name,
         model=", ".join(f"{name} {value}" for name, value in vars(inferred.config).items()),
-        **names_of(shaped, family),
+        **names_of(shaped, family, READER),
         reshaped=(*done.items(), *joined(shaped, family)),
         missing=tuple(missing),
         unused=(
@@ -188,21 +168,3 @@ def read_backbone(
         notes=(family.note,) if family.note else (),
     )
     return BackboneWeights(inferred.config, kept, report)
-
-
-def names_of(shaped: Mapping[str, Tensor], family: Family) -> dict[str, Any]:
-    """Which names stayed and which changed."""
-    pairs = [(name, family.ours(name)) for name in shaped if family.why_aside(name) is None]
-    return {
-        "matched": tuple(name for name, ours in pairs if ours == READER + name),
-        "renamed": tuple(
-            (name, ours) for name, ours in pairs if ours is not None and ours != READER + name
-        ),
-    }
-
-
-def joined(shaped: Mapping[str, Tensor], family: Family) -> list[tuple[str, str]]:
-    """Our names of what others keep apart, with what was done."""
-    pieces = (PIECE.match(family.ours(name) or "") for name in shaped)
-    wholes = dict.fromkeys(piece["whole"] for piece in pieces if piece)
-    return [(whole, "queries, keys and values are one tensor here") for whole in wholes]

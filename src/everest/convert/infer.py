@@ -2,14 +2,8 @@
 
 from torch import Tensor
 
-from everest.config import (
-    MOTION_HEAD,
-    ClipConfig,
-    DecoderSpec,
-    ModelConfig,
-    TargetSpec,
-    decoder_heads,
-)
+from everest.config import ClipConfig, DecoderSpec, ModelConfig, TargetSpec
+from everest.configuring import MOTION_HEAD, decoder_heads
 from everest.convert.beside import Beside
 from everest.convert.read import WeightsError
 from everest.convert.renaming import Family

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 SOME = 3  # names that a line shows
 
@@ -43,15 +43,7 @@ class KeyReport:
         """Sentences for the console."""
         a = "an" if self.kind[0] in "aeiou" else "a"
         lines = [f"{self.source}: {self.family}, {a} {self.kind} {self.model}{self.told('heads')}"]
-        lines.append(f"{len(self.matched)} tensors matched by name, {len(self.renamed)} renamed")
-        if self.renamed:
-            lines[-1] += f" ({some([f'{theirs} -> {ours}' for theirs, ours in self.renamed], 2)})"
-        for why, names in by_reason(self.reshaped):
-            lines.append(f"reshaped {count(names)} ({some(names)}): {why}")
-        for why, names in by_reason(self.unused):
-            lines.append(f"left aside {count(names)} ({some(names)}): {why}")
-        if self.missing:
-            lines.append(f"missing {count(self.missing)}: {some(self.missing)}")
+        lines += lines_of(self)
         lines += [self.positions_line(), self.clip_line()]
         if self.labels:
             lines.append(f"{len(self.labels)} labels: {some(self.labels)}{self.told('labels')}")
@@ -76,6 +68,35 @@ class KeyReport:
             f"clips: {self.frames} frames{self.told('frames')} x stride {self.stride:g}"
             f"{self.told('stride')}, {height}x{width} pixels{self.told('size')}"
         )
+
+
+class Accounted(Protocol):
+    """What became of a file's tensors."""
+
+    @property
+    def matched(self) -> tuple[str, ...]: ...
+    @property
+    def renamed(self) -> tuple[tuple[str, str], ...]: ...
+    @property
+    def reshaped(self) -> tuple[tuple[str, str], ...]: ...
+    @property
+    def missing(self) -> tuple[str, ...]: ...
+    @property
+    def unused(self) -> tuple[tuple[str, str], ...]: ...
+
+
+def lines_of(report: Accounted) -> list[str]:
+    """A sentence for each fate of a tensor."""
+    lines = [f"{len(report.matched)} tensors matched by name, {len(report.renamed)} renamed"]
+    if report.renamed:
+        lines[-1] += f" ({some([f'{theirs} -> {ours}' for theirs, ours in report.renamed], 2)})"
+    for why, names in by_reason(report.reshaped):
+        lines.append(f"reshaped {count(names)} ({some(names)}): {why}")
+    for why, names in by_reason(report.unused):
+        lines.append(f"left aside {count(names)} ({some(names)}): {why}")
+    if report.missing:
+        lines.append(f"missing {count(report.missing)}: {some(report.missing)}")
+    return lines
 
 
 def count(names: Sequence[str]) -> str:

@@ -9,13 +9,14 @@ from torch import Tensor
 
 from everest.build import Model, build
 from everest.config import ModelConfig
+from everest.convert.accounting import joined, names_of, refuse_names, refuse_shapes
 from everest.convert.backbones import BackboneReport, read_backbone
 from everest.convert.beside import Beside
 from everest.convert.flax import is_flax, read_flax
 from everest.convert.folders import read_file, read_folder
 from everest.convert.infer import HEADS, infer_config, part_of
 from everest.convert.read import Content, WeightsError
-from everest.convert.renaming import PIECE, Family, to_ours
+from everest.convert.renaming import Family, to_ours
 from everest.convert.report import KeyReport
 from everest.convert.shaping import Placed, placed, split, tidied
 from everest.convert.supervised import (
@@ -113,19 +114,11 @@ def weights_of(
             f"{source}: a {known.name} file that makes no model ({error})"
         ) from error
     unknown += [name for name in stands.tensors if name not in wanted]
-    if unknown and not allow_missing:
-        raise WeightsError(
-            f"{source}: a {known.name} file with {len(unknown)} parameters this reader does not "
-            f"know: {', '.join(unknown[:5])}; --allow-missing leaves them aside"
-        )
     kept = {name: value for name, value in stands.tensors.items() if name in wanted}
-    refuse_shapes(kept, wanted, source)
     missing = sorted(set(wanted) - set(kept))
-    if missing and not allow_missing:
-        raise WeightsError(
-            f"{source}: a {known.name} file without {len(missing)} of its tensors, such as "
-            f"{missing[0]}; --allow-missing starts them anew"
-        )
+    if not allow_missing:
+        refuse_names(unknown, missing, source, known)
+    refuse_shapes(kept, wanted, source)
     aside = [(name, known.why_aside(name) or "") for name in tensors]
     left = [(name, why) for name, why in aside if why]
     left += [(name, "this reader does not know it") for name in unknown]
@@ -197,33 +190,6 @@ def wanted_shapes(config: ModelConfig) -> dict[str, torch.Size]:
     """The tensors of a model, without making them."""
     with torch.device("meta"):
         return {name: value.shape for name, value in build(config).state_dict().items()}
-
-
-def refuse_shapes(
-    kept: Mapping[str, Tensor], wanted: Mapping[str, torch.Size], source: str
-) -> None:
-    for name, tensor in kept.items():
-        if tensor.shape != wanted[name]:
-            raise WeightsError(
-                f"{source}: {name} is {tuple(tensor.shape)} and must be {tuple(wanted[name])} in a "
-                f"model of its other tensors"
-            )
-
-
-def names_of(tensors: Mapping[str, Tensor], family: Family) -> dict[str, tuple]:
-    """Which names stayed and which changed."""
-    pairs = [(name, family.ours(name)) for name in tensors if family.why_aside(name) is None]
-    return {
-        "matched": tuple(name for name, ours in pairs if name == ours),
-        "renamed": tuple((name, ours) for name, ours in pairs if ours is not None and name != ours),
-    }
-
-
-def joined(tensors: Mapping[str, Tensor], family: Family) -> list[tuple[str, str]]:
-    """Our names of what others keep apart, with what was done."""
-    pieces = (PIECE.match(family.ours(name) or "") for name in tensors)
-    wholes = dict.fromkeys(piece["whole"] for piece in pieces if piece)
-    return [(whole, "queries, keys and values are one tensor here") for whole in wholes]
 
 
 def assumed(family: Family, beside: Beside, stands: Placed, config: ModelConfig) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ SCRIPTS = "METHOD.md 1.3 and 2.1, the authors' scripts"
 MODELS = {"s": "vit-s", "b": "vit-b", "l": "vit-l", "h": "vit-h"}
 KINETICS_RESULT = {"s": "79.0", "b": "81.5 (80.0 and 81.0 after 800)", "l": "85.2", "h": "86.6"}
 SSV2_RESULT = {"s": "66.8", "b": "70.8 (69.6 after 800)"}
-HOURS = {"b": "27 on 64 V100 (as EVEREST's authors report)"}
+HOURS = {"b": "27 of pre-training on 64 V100 for 800 epochs, as told by EVEREST's authors"}
 
 PRETRAIN = PretrainRecipe(
     method="videomae", epochs=1600, batch_size=2048, optim=Optim(lr=1.5e-4, min_lr=1e-5, warmup=40)
