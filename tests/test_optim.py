@@ -225,3 +225,18 @@ def test_sgd_adds_its_decay_to_the_gradient_and_keeps_its_momentum() -> None:
         made.step()
         torch.testing.assert_close(model.weight.detach(), weight)
         torch.testing.assert_close(model.bias.detach(), bias)
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        ("reader.blocks.2.mlp.fc1.weight", 3),
+        ("reader.backbone.blocks.2.mlp.fc1.weight", 3),
+        ("reader.spatial.blocks.2.mlp.fc1.weight", 3),
+        ("reader.temporal.blocks.2.mlp.fc1.weight", 13),
+        ("reader.backbone.patch_embed.proj.weight", 0),
+        ("heads.0.linear.weight", 13),
+    ],
+)
+def test_a_supervised_models_blocks_have_layers_of_their_own(name: str, layer: int) -> None:
+    assert layer_of(name, 12) == layer

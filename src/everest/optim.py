@@ -10,6 +10,8 @@ from torch import nn
 
 from everest.recipe import Optim
 
+# Of an encoder, of the backbone that K-centered patches are read by, of ViViT within a step.
+BLOCK = re.compile(r"(?:encoder|reader)\.(?:backbone\.|spatial\.)?blocks\.(\d+)\.")
 # Tables of positions and tokens that are learnt, by the names that models give them.
 UNDECAYED = re.compile(
     r"(^|\.)(pos_embed\w*|position_table|time_embed|temp_embed|\w*cls_token|mask_token)$"
@@ -54,7 +56,7 @@ def schedule(optim: Optim, batch: int, epochs: int, steps_per_epoch: int) -> Sch
 
 def layer_of(name: str, depth: int) -> int:
     """0 for the embedding, k + 1 for block k of the encoder, depth + 1 for all else."""
-    block = re.match(r"(?:encoder|reader)\.blocks\.(\d+)\.", name)
+    block = BLOCK.match(name)
     if block:
         return int(block.group(1)) + 1
     if ".patch_embed." in name or UNDECAYED.search(name):
